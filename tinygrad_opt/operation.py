@@ -1,0 +1,370 @@
+"""What an operation is: a value and, for each input, a derivative; and how a call is recorded.
+
+Order: Variable · modes · Op · what derivatives read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dis
+import functools
+import inspect
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from .device import DeviceError
+
+FLOAT64 = np.dtype(np.float64)
+_tick = itertools.count(1).__next__  # one clock for nodes and for changes: newer is larger
+
+
+class Variable:
+    """What the engine knows of a tensor; `Tensor` adds everything that people use.
+
+    ``_node`` is what made it (None for a leaf), ``_change`` when and by whom its array was last
+    changed, on the clock that numbers the nodes.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_change",
+        "_data",
+        "_hooks",
+        "_node",
+        "device",
+        "grad",
+        "name",
+        "requires_grad",
+    )
+    _data: Any
+    _node: Any
+    _hooks: list[Callable[[Any], Any]] | None
+
+
+NEVER_CHANGED = (0, "")
+tensor_class: Any = Variable  # the class of results; tensor.py connects it,
+namespace: Any = None  # and `tinygrad_opt.ops`, the xp of rules that get Tensors
+
+
+def connect(new_class: type[Variable], ops: Any) -> None:
+    """Name the class of results and the module that stands for ``xp`` where rules get Tensors."""
+    global tensor_class, namespace
+    tensor_class, namespace = new_class, ops
+
+
+def wrap(array: Any, device: Any, node: Any = None) -> Any:
+    out = object.__new__(tensor_class)
+    out._data, out.device, out._node, out.requires_grad = array, device, node, node is not None
+    out.grad = out._hooks = out.name = None
+    out._change = NEVER_CHANGED
+    return out
+
+
+def changed(tensors: Iterable[Variable], cause: str) -> None:
+    """Note that the arrays of these tensors were changed, so that an older graph is not trusted."""
+    change = (_tick(), cause)
+    for tensor in tensors:
+        tensor._change = change
+
+
+# ---- modes ------------------------------------------------------------------------------------
+
+recording: ContextVar[bool] = ContextVar("recording", default=True)
+is_grad_enabled = recording.get  # threads begin with the default
+
+
+@contextlib.contextmanager
+def _mode(on: bool) -> Iterator[None]:
+    token = recording.set(on)
+    try:
+        yield
+    finally:
+        recording.reset(token)
+
+
+def no_grad() -> contextlib._GeneratorContextManager[None]:
+    """Record nothing inside this block (or decorated function); each thread has its own mode."""
+    return _mode(False)
+
+
+def enable_grad() -> contextlib._GeneratorContextManager[None]:
+    """Record again inside a `no_grad` block."""
+    return _mode(True)
+
+
+# ---- operations -------------------------------------------------------------------------------
+
+
+class Op:
+    """A value and, for each tensor input, a derivative; made by `op` and `fused`.
+
+    Calling it with Tensors and Python numbers computes the value and, where an input requires a
+    gradient, leaves a node: ``(-number, plan, inputs, kept, output, params, hooks)``. Inputs are
+    nodes or leaves, kept their arrays where a derivative reads them, else only their shapes.
+    """
+
+    def __init__(
+        self,
+        value: Callable[..., Any],
+        derivatives: Sequence[Callable[..., Any] | None] = (),
+        *,
+        each: Callable[[int], Callable[..., Any]] | None = None,
+        composition: Callable[..., Any] | None = None,
+        explain: Callable[..., str | None] | None = None,
+        casts: bool = False,
+        shapes_only: bool = False,
+    ) -> None:
+        functools.update_wrapper(self, value)
+        self.value, self.name, self.derivatives = value, value.__name__, derivatives
+        self.each, self.composition, self.casts = each, composition, casts
+        self.shapes_only = shapes_only
+        self.explain = explain or _explain_broadcast
+        self.arity = -1 if each else len(derivatives)
+        parameters = list(inspect.signature(value).parameters.values())[1:]
+        self.parameters = [p.name for p in parameters]
+        self.optional = any(p.default is None for p in parameters[: max(self.arity, 0)])
+        self.plans: dict[int, _Plan] = {}
+
+    def __repr__(self) -> str:
+        return f"<operation {self.name}>"
+
+    def __call__(self, *inputs: Any, **params: Any) -> Any:
+        if len(inputs) != self.arity and self.arity >= 0:
+            inputs, params = self._bind(inputs, params)
+        arrays = []
+        device = None
+        wants = 1  # one bit for each input, behind a leading one
+        for x in inputs:
+            if isinstance(x, Variable):
+                arrays.append(x._data)
+                wants = wants + wants + x.requires_grad
+                if x.device is not device:
+                    if device is not None:
+                        raise DeviceError(_two_devices(self.name, device, x.device))
+                    device = x.device
+            else:
+                arrays.append(self._number(x))
+                wants += wants
+        if device is None:
+            return self(tensor_class(inputs[0]), *inputs[1:], **params)
+        try:
+            y = self.value(device.xp, *arrays, **params)
+        except (ValueError, TypeError) as error:
+            shapes = [np.shape(a) for a in arrays]
+            text = self.explain(self.name, *shapes, **params) or f"{self.name}: {error}"
+            raise type(error)(text) from None
+        saved = y
+        if type(y) is tuple:
+            if self.composition is None:
+                return self._several(y, inputs, arrays, params, wants, device)
+            y, saved = y
+        if isinstance(y, np.generic):
+            y = np.asarray(y)
+        if y.dtype is FLOAT64 and not self.casts:
+            y = _weak(y, arrays)
+        node = None
+        if wants & (wants - 1) and recording.get():
+            node = self._record(inputs, arrays, params, wants, saved)
+        return wrap(y, device, node)
+
+    def within(self, xp: Any, *inputs: Any, **params: Any) -> Any:
+        """This operation in another's rule: the bare value of raw arrays, recorded for Tensors."""
+        if xp is namespace:
+            return self(*inputs, **params)
+        return self.value(xp, *inputs, **params)
+
+    def _record(self, inputs: Any, arrays: Any, params: Any, wants: int, saved: Any) -> Any:
+        plan = self.plans.get(wants) or self._plan(wants, len(inputs))
+        if not plan.terms:
+            return None
+        parents, kept = [], []
+        for x, array, keep, linked in zip(inputs, arrays, plan.keep, plan.linked, strict=True):
+            parents.append((x._node or x) if linked and isinstance(x, Variable) else None)
+            kept.append(array if keep else np.shape(array))
+        return (-_tick(), plan, parents, kept, saved if plan.keep_output else None, params, [])
+
+    def _several(
+        self, ys: Any, inputs: Any, arrays: Any, params: Any, wants: int, device: Any
+    ) -> Any:
+        """The results of an operation with several outputs."""
+        whole = None
+        if wants & (wants - 1) and recording.get():
+            whole = self._record(inputs, arrays, params, wants, ys)
+        if whole is None:
+            return tuple(wrap(y, device) for y in ys)
+        return pick_each(ys, device, (*whole[:4], ys, *whole[5:]))
+
+    def _plan(self, wants: int, count: int) -> _Plan:
+        wanted = [bool(wants >> (count - 1 - i) & 1) for i in range(count)]
+        derivatives = [self.each(i) for i in range(count)] if self.each else self.derivatives
+        plan = self.plans[wants] = _Plan(self, derivatives, wanted)
+        return plan
+
+    def _bind(self, inputs: Any, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Sort arguments given by position or by name into tensor inputs and parameters."""
+        if len(inputs) > len(self.parameters):
+            raise TypeError(
+                f"{self.name}: takes at most {len(self.parameters)} arguments "
+                f"({', '.join(self.parameters)}), and was given {len(inputs)}."
+            )
+        params = (
+            dict(zip(self.parameters[self.arity :], inputs[self.arity :], strict=False)) | params
+        )
+        inputs = list(inputs[: self.arity])
+        for name in self.parameters[len(inputs) : self.arity]:
+            if name not in params and not self.optional:
+                raise TypeError(f"{self.name}: the argument {name} is missing.")
+            inputs.append(params.pop(name, None))
+        return inputs, params
+
+    def _number(self, x: Any) -> Any:
+        """A Python number: weak, so that float32 stays float32."""
+        if isinstance(x, np.generic) or (isinstance(x, np.ndarray) and x.ndim == 0):
+            return x.item()  # first, because np.float64 is a float, and a strong one
+        if isinstance(x, (bool, int, float)) or (x is None and self.optional):
+            return x
+        shape = f" of shape {x.shape}" if hasattr(x, "shape") else ""
+        kind = f"{type(x).__module__}.{type(x).__qualname__}".removeprefix("builtins.")
+        raise TypeError(
+            f"{self.name}: the other operand is a {kind}{shape}. Wrap it: tensor(array)."
+        )
+
+
+def op(*derivatives: Callable[..., Any] | None, **options: Any) -> Callable[[Any], Op]:
+    """Make an operation from its value, ``value(xp, *inputs, **params)``, and its derivatives.
+
+    Each derivative is ``d(xp, g, y, *inputs, **params)``: g is the gradient that arrives, y the
+    output. None stands for an input through which no gradient flows. The engine undoes
+    broadcasting; use ``xp`` and operators only, and gradients have gradients.
+
+        @op(lambda xp, g, y, x: g * 3 * x**2)
+        def cube(xp, x):
+            return x**3
+    """
+    return lambda value: Op(value, derivatives, **options)
+
+
+def fused(
+    composition: Callable[..., Any], *derivatives: Callable[..., Any] | None, **options: Any
+) -> Callable[[Any], Op]:
+    """Make an operation tuned for speed that names the composition of Tensors it replaces.
+
+    Its value may return ``(y, saved)``; the derivatives then get ``saved`` where others get y. They
+    see raw arrays only: for gradients of gradients the composition is differentiated instead.
+    """
+    return lambda value: Op(value, derivatives, composition=composition, **options)
+
+
+def _weak(y: Any, arrays: Iterable[Any]) -> Any:
+    """float64 comes only from float64: integers with floats give float32, as Tensors do."""
+    if any(getattr(a, "dtype", None) == FLOAT64 for a in arrays):
+        return y
+    return y.astype(np.float32)
+
+
+def _two_devices(name: str, first: Any, second: Any) -> str:
+    return (
+        f"{name}: the first tensor is on {first}, the second on {second}. Nothing moves by itself: "
+        f'write a.to("{second}") or b.to("{first}").'
+    )
+
+
+def _explain_broadcast(name: str, *shapes: tuple[int, ...], **params: Any) -> str | None:
+    for a, b in itertools.pairwise(shapes):
+        n = max(len(a), len(b))
+        pairs = zip((1,) * (n - len(a)) + a, (1,) * (n - len(b)) + b, strict=True)
+        for axis, (i, j) in enumerate(pairs):
+            if i != j and i != 1 and j != 1:
+                text = f"{name}: {a} and {b} do not broadcast: axis {axis} has {i} against {j}."
+                if len(b) == 1 and len(a) == 2 and a[0] == b[0]:
+                    text += f" One number per row is written b.reshape({b[0]}, 1)."
+                elif len(a) == 1 and len(b) == 2 and a[0] == b[0]:
+                    text += f" One number per row is written a.reshape({a[0]}, 1)."
+                return text
+    return None
+
+
+@op(lambda xp, g, y, x: g)
+def clone(xp: Any, x: Any) -> Any:
+    """The same values in memory of their own."""
+    return x.copy()
+
+
+# ---- what derivatives read --------------------------------------------------------------------
+
+
+class _Plan:
+    """Which derivatives run for these wanted inputs, and what they read, known before any call.
+
+    An input that no running derivative reads is not kept alive, and may be changed. A fused
+    operation keeps all, for its composition.
+    """
+
+    __slots__ = ("keep", "keep_output", "linked", "op", "shapes", "terms")
+
+    def __init__(self, op: Op, derivatives: Sequence[Any], wanted: Sequence[bool]) -> None:
+        self.op = op
+        self.terms: list[tuple[int, Callable[..., Any], tuple[int, ...]]] = []
+        self.keep = [op.composition is not None] * len(wanted)
+        self.keep_output = False
+        for i, (derivative, want) in enumerate(zip(derivatives, wanted, strict=True)):
+            if want and derivative is not None:
+                shapes = op.shapes_only
+                reads_output, reads = (False, ()) if shapes else _reads(derivative, len(wanted))
+                self.terms.append((i, derivative, reads))
+                self.keep_output |= reads_output
+                for j in reads:
+                    self.keep[j] = True
+        going = {i for i, _, _ in self.terms}
+        self.linked = [keep or i in going for i, keep in enumerate(self.keep)]
+        self.shapes = not all(self.keep)
+
+
+PICK: Any = object()  # the plan of a node that stands for one of several outputs
+
+
+def pick_each(ys: Any, device: Any, whole: Any) -> tuple[Any, ...]:
+    """Tensors for the outputs of one node, each with a node of its own that points to its place."""
+    return tuple(
+        wrap(y, device, (-_tick(), PICK, [whole], [], None, {"place": place}, []))
+        for place, y in enumerate(ys)
+    )
+
+
+def _reads(derivative: Callable[..., Any], count: int) -> tuple[bool, tuple[int, ...]]:
+    """Whether a derivative reads the output's value, and which inputs' values, by its bytecode.
+
+    ``x.shape`` and ``x.ndim`` do not count as reading x: shapes are always kept.
+    """
+    code = getattr(derivative, "__code__", None)
+    if code is None:
+        return True, tuple(range(count))
+    names = code.co_varnames[: code.co_argcount]
+    read = set(code.co_cellvars)
+    instructions = list(dis.get_instructions(code))
+    for this, after in itertools.pairwise(instructions):
+        if this.opname.startswith("LOAD_FAST"):
+            loaded = this.argval if isinstance(this.argval, tuple) else (this.argval,)
+            shape_only = after.opname == "LOAD_ATTR" and after.argval in ("shape", "ndim")
+            read.update(loaded[:-1] if shape_only else loaded)
+    if code.co_flags & inspect.CO_VARARGS:
+        everything = code.co_varnames[code.co_argcount + code.co_kwonlyargcount] in read
+        return names[2] in read, tuple(range(count)) if everything else ()
+    return names[2] in read, tuple(i for i in range(count) if names[3 + i] in read)
+
+
+class _Shape:
+    """Stands for an input of which only the shape was kept."""
+
+    __slots__ = ("shape",)
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)

@@ -1,0 +1,313 @@
+"""Operations that move elements without changing them: the gradient moves back the same way.
+
+Order: new shapes · axes · joining and cutting · picking elements · repeating · triangles · dtype.
+"""
+
+from __future__ import annotations
+
+import builtins
+
+import numpy as np
+
+from ..operation import Variable, op
+
+# ---- new shapes -------------------------------------------------------------------------------
+
+
+@op(lambda xp, g, y, x, shape: xp.reshape(g, x.shape))
+def _reshape(xp, x, shape):
+    return xp.reshape(x, shape)
+
+
+def reshape(x, *shape):
+    """The same elements, row by row, in another shape; -1 stands for what is left."""
+    return _reshape(x, shape=_as_tuple(shape))
+
+
+def flatten(x, start_axis=0):
+    """All axes from start_axis on become one."""
+    return reshape(x, (*x.shape[:start_axis], int(np.prod(x.shape[start_axis:]))))
+
+
+def expand_dims(x, axis):
+    """A new axis of length 1."""
+    axis = axis % (x.ndim + 1)
+    return reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
+
+
+def squeeze(x, axis=None):
+    """Without the axes of length 1: all of them, or those named, which must have length 1."""
+    axes = range(x.ndim) if axis is None else [a % x.ndim for a in _as_tuple((axis,))]
+    if axis is not None and builtins.any(x.shape[a] != 1 for a in axes):
+        raise ValueError(f"squeeze: axis {axis} of {x.shape} does not have length 1.")
+    return reshape(x, tuple(n for i, n in enumerate(x.shape) if n != 1 or i not in axes))
+
+
+def _to_shape(xp, g, y, x, shape):
+    """The engine adds up broadcast axes where shapes differ, which is all that is needed."""
+    return g
+
+
+@op(_to_shape)
+def _broadcast_to(xp, x, shape):
+    return xp.broadcast_to(x, shape)
+
+
+def broadcast_to(x, shape):
+    """x repeated along new axes and those of length 1, as NumPy broadcasts."""
+    return _broadcast_to(x, shape=tuple(shape))
+
+
+# ---- axes -------------------------------------------------------------------------------------
+
+
+def _transpose_back(xp, g, y, x, axes):
+    return xp.transpose(g, tuple(int(a) for a in np.argsort(axes)))
+
+
+@op(_transpose_back)
+def _transpose(xp, x, axes):
+    return xp.transpose(x, axes)
+
+
+def transpose(x, *axes):
+    """The axes in this order; reversed when none are given."""
+    order = _as_tuple(axes) if axes and axes != (None,) else tuple(reversed(range(x.ndim)))
+    return _transpose(x, axes=tuple(a % x.ndim for a in order))
+
+
+permute = transpose
+
+
+def swapaxes(x, axis1, axis2):
+    """Two axes exchanged."""
+    order = list(range(x.ndim))
+    order[axis1], order[axis2] = order[axis2], order[axis1]
+    return transpose(x, order)
+
+
+def moveaxis(x, source, destination):
+    """Axes moved to other places; the rest keep their order."""
+    source = [a % x.ndim for a in _as_tuple((source,))]
+    destination = [a % x.ndim for a in _as_tuple((destination,))]
+    order = [a for a in range(x.ndim) if a not in source]
+    for to, a in sorted(zip(destination, source, strict=True)):
+        order.insert(to, a)
+    return transpose(x, order) if order else x
+
+
+@op(lambda xp, g, y, x, axis: xp.flip(g, axis))
+def _flip(xp, x, axis):
+    return xp.flip(x, axis)
+
+
+def flip(x, axis=None):
+    """The elements in reverse along an axis, some axes or all."""
+    return _flip(x, axis=axis)
+
+
+def _roll_back(xp, g, y, x, shift, axis=None):
+    back = tuple(-s for s in shift) if isinstance(shift, tuple) else -shift
+    return xp.roll(g, back, axis)
+
+
+@op(_roll_back)
+def roll(xp, x, shift, axis=None):
+    """The elements moved along an axis; what leaves at the end comes in at the start."""
+    return xp.roll(x, shift, axis)
+
+
+# ---- joining and cutting ----------------------------------------------------------------------
+
+
+def _piece(i):
+    """The derivative for the i-th of the joined tensors: its part of the gradient."""
+
+    def cut(xp, g, y, *inputs, axis):
+        # Only shapes are read here, and those are kept even where arrays are not.
+        start = builtins.sum(x.shape[axis] for x in inputs[:i])
+        here = [slice(None)] * (axis % g.ndim) + [slice(start, start + inputs[i].shape[axis])]
+        return g[tuple(here)]
+
+    return cut
+
+
+def _explain_concatenate(name, *shapes, axis):
+    return f"concatenate: {', '.join(map(str, shapes))} must agree in every axis but {axis}."
+
+
+def _concatenate(xp, *inputs, axis):
+    return xp.concatenate(inputs, axis)
+
+
+_concatenate = op(each=_piece, explain=_explain_concatenate, shapes_only=True)(_concatenate)
+
+
+def concatenate(tensors, axis=0):
+    """Tensors joined along an axis that they have."""
+    return _concatenate(*tensors, axis=axis)
+
+
+def stack(tensors, axis=0):
+    """Tensors of one shape joined along a new axis."""
+    tensors = list(tensors)
+    if builtins.any(t.shape != tensors[0].shape for t in tensors):
+        shapes = ", ".join(str(t.shape) for t in tensors)
+        raise ValueError(f"stack: all shapes must be equal, and these are {shapes}.")
+    return concatenate([expand_dims(t, axis) for t in tensors], axis=axis)
+
+
+def split(x, sections, axis=0):
+    """Cut along an axis: into that many equal parts, or before each of these positions."""
+    n = x.shape[axis]
+    if isinstance(sections, int):
+        if n % sections:
+            raise ValueError(f"split: {n} along axis {axis} do not make {sections} equal parts.")
+        sections = range(n // sections, n, n // sections)
+    before = (slice(None),) * (axis % x.ndim)
+    edges = [0, *sections, n]
+    return [
+        x[(*before, slice(a, b))] for a, b in zip(edges[:-1], edges[1:], strict=True)
+    ]
+
+
+def _pad_back(xp, g, y, x, pad_width, value=0):
+    return g[tuple(slice(a, a + n) for (a, _), n in zip(pad_width, x.shape, strict=True))]
+
+
+@op(_pad_back)
+def _pad(xp, x, pad_width, value):
+    return xp.pad(x, pad_width, constant_values=value)
+
+
+def pad(x, pad_width, value=0):
+    """A constant put around x: one width, (before, after), or one such pair for each axis."""
+    widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
+    return _pad(x, pad_width=tuple(map(tuple, widths)), value=value)
+
+
+# ---- picking elements -------------------------------------------------------------------------
+
+
+def raw_index(index):
+    """An index with raw arrays in place of Tensors."""
+    if isinstance(index, tuple):
+        return tuple(raw_index(i) for i in index)
+    return index._data if isinstance(index, Variable) else index
+
+
+def _is_basic(index):
+    parts = index if isinstance(index, tuple) else (index,)
+    basic = (int, np.integer, slice, type(None), type(Ellipsis))
+    return builtins.all(isinstance(i, basic) and not isinstance(i, bool) for i in parts)
+
+
+@op(lambda xp, g, y, x, index: scatter_add.within(xp, g, index=index, shape=x.shape))
+def _getitem(xp, x, index):
+    return x[index]
+
+
+@op(lambda xp, g, y, x, index, shape: g[index])
+def scatter_add(xp, x, index, shape):
+    """Zeros of this shape with x added at an index; repeated places add up."""
+    out = xp.zeros(shape, x.dtype)
+    if _is_basic(index):
+        out[index] = x  # no place is named twice
+    else:
+        xp.add.at(out, index, x)
+    return out
+
+
+def getitem(x, index):
+    """x[index], basic or advanced; elements picked twice receive both gradients."""
+    return _getitem(x, index=raw_index(index))
+
+
+def take(x, indices, axis=None):
+    """Elements (axis None: of the flattened tensor) or slices at these indices."""
+    if axis is None:
+        return reshape(x, (-1,))[indices]
+    return x[(slice(None),) * (axis % x.ndim) + (indices,)]
+
+
+def take_along_axis(x, indices, axis):
+    """For each place along the other axes, the elements of this axis at its own indices."""
+    indices = raw_index(indices)
+    axis = axis % x.ndim
+    grid = np.ogrid[tuple(slice(0, n) for n in indices.shape)]
+    xp = x.device.xp
+    index = tuple(indices if a == axis else xp.asarray(g) for a, g in enumerate(grid))
+    return x[index]
+
+
+def diagonal(x, offset=0, axis1=0, axis2=1):
+    """The diagonal of two axes, as the last axis; offset > 0 lies above the main one."""
+    x = moveaxis(x, (axis1, axis2), (-2, -1))
+    rows, columns = x.shape[-2:]
+    count = builtins.max(0, builtins.min(rows + builtins.min(offset, 0), columns - builtins.max(offset, 0)))
+    xp = x.device.xp
+    i = xp.arange(count)
+    return x[..., i - builtins.min(offset, 0), i + builtins.max(offset, 0)]
+
+
+# ---- repeating --------------------------------------------------------------------------------
+
+
+def repeat(x, repeats, axis=None):
+    """Each element, or each slice of an axis, that many times in a row."""
+    if axis is None:
+        return repeat(reshape(x, (-1,)), repeats, 0)
+    index = np.repeat(np.arange(x.shape[axis]), raw_index(repeats))
+    return take(x, x.device.xp.asarray(index), axis)
+
+
+def tile(x, reps):
+    """The whole tensor side by side, so many times along each axis."""
+    reps = _as_tuple((reps,))
+    x = reshape(x, (1,) * (len(reps) - x.ndim) + x.shape)
+    reps = (1,) * (x.ndim - len(reps)) + reps
+    apart = tuple(m for n in x.shape for m in (1, n))
+    copies = tuple(m for r, n in zip(reps, x.shape, strict=True) for m in (r, n))
+    joined = tuple(r * n for r, n in zip(reps, x.shape, strict=True))
+    return reshape(broadcast_to(reshape(x, apart), copies), joined)
+
+
+# ---- triangles --------------------------------------------------------------------------------
+
+
+@op(lambda xp, g, y, x, k=0: xp.tril(g, k))
+def tril(xp, x, k=0):
+    """The lower triangle of the last two axes up to the k-th diagonal, zeros above."""
+    return xp.tril(x, k)
+
+
+@op(lambda xp, g, y, x, k=0: xp.triu(g, k))
+def triu(xp, x, k=0):
+    """The upper triangle of the last two axes from the k-th diagonal on, zeros below."""
+    return xp.triu(x, k)
+
+
+# ---- dtype ------------------------------------------------------------------------------------
+
+
+@op(lambda xp, g, y, x, dtype: g, casts=True)
+def _to_float(xp, x, dtype):
+    return x.astype(dtype)
+
+
+@op(None, casts=True)
+def _to_other(xp, x, dtype):
+    return x.astype(dtype)
+
+
+def astype(x, dtype):
+    """x in another dtype; no gradient flows through integers and booleans."""
+    dtype = np.dtype(dtype)
+    return (_to_float if dtype.kind == "f" else _to_other)(x, dtype=dtype)
+
+
+def _as_tuple(given):
+    """(2, 3) from f(2, 3), f((2, 3)) or f([2, 3])."""
+    if len(given) == 1 and isinstance(given[0], (tuple, list, range)):
+        return tuple(given[0])
+    return tuple(given)

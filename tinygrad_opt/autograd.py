@@ -8,23 +8,20 @@ Order: the sweep · its helpers · `backward` · `grad`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
 
 from . import operation
-from .operation import PICK, Variable, _Plan, _Shape, clone, pick_each, wrap
+from .operation import PICK, Shape, Variable, clone, pick_each, record_mode, wrap
 
 # ---- the backward pass ------------------------------------------------------------------------
 
 
 def _sweep(
-    outputs: Iterable[tuple[Any, Any]],
-    create_graph: bool,
-    targets: Iterable[Any] = (),
-    stop: bool = False,
+    outputs: Iterable[tuple[Any, Any]], create_graph: bool, targets: Set[Any] = frozenset()
 ) -> dict[Any, Any]:
     """The gradients that reach leaves (by leaf) and target nodes (by number) from these outputs.
 
@@ -36,70 +33,77 @@ def _sweep(
     arrived: dict[Any, Any] = {}  # leaf, or number of a node -> the sum of what has arrived
     heap: list[Any] = []
     for tensor, g in outputs:
-        device, node = tensor.device, tensor._node
-        key = tensor if node is None else node[0]
-        if key in arrived:
-            arrived[key] = arrived[key] + g
-        else:
-            arrived[key] = g
-            if node is not None:
-                heappush(heap, node)
+        device = tensor.device
+        _send(arrived, heap, tensor._node or tensor, g)
     xp = operation.namespace if create_graph else device.xp
-    targets = set(targets)
     oldest = max(targets) if targets and all(type(key) is int for key in targets) else 0
-    before = operation.recording.set(create_graph)
-    try:
-        while heap:
-            number, plan, inputs, kept, output, params, hooks = node = heappop(heap)
-            if number > oldest:
-                break
-            g = arrived.pop(number)
-            if hooks:
-                g = _call_hooks(hooks, g, device)
-            if number in targets:
-                arrived[number] = g
-                if stop:
-                    continue
-            if plan is PICK:
-                (whole,), place = inputs, params["place"]
-                if whole[0] not in arrived:
-                    arrived[whole[0]] = _zeros_like(xp, whole[4], device)
-                    heappush(heap, whole)
-                arrived[whole[0]][place] = g
-                continue
-            for _, _, reads in plan.terms:
-                for j in reads:
-                    if isinstance(inputs[j], Variable) and inputs[j]._change[0] > -number:
-                        raise RuntimeError(_changed_since(plan.op.name, inputs[j]))
-            args = kept
-            if create_graph:
-                args = [_as_tensor(x, a, device) for x, a in zip(inputs, kept, strict=True)]
-                if plan.keep_output and plan.op.composition is None:
-                    as_tensors = pick_each if type(output) is tuple else wrap
-                    output = as_tensors(output, device, node)
-            elif plan.shapes:
-                args = [_Shape(a) if type(a) is tuple else a for a in kept]
-            if create_graph and plan.op.composition is not None:
-                parts = _through_composition(plan, args, g, params)
-            else:
-                parts = [(i, d(xp, g, output, *args, **params)) for i, d, _ in plan.terms]
-            for i, part in parts:
-                shape = kept[i] if type(kept[i]) is tuple else kept[i].shape
-                if part.shape != shape:
-                    part = _sum_to(xp, part, shape)
-                x = inputs[i]
-                is_node = type(x) is tuple
-                key = x[0] if is_node else x
+    while heap:
+        node = heappop(heap)
+        number, plan, inputs, kept, output, params, hooks = node
+        if number > oldest:
+            break  # every target has been reached
+        g = arrived.pop(number)
+        if hooks:
+            g = _call_hooks(hooks, g, device, create_graph)
+        if number in targets:
+            arrived[number] = g
+        if plan is PICK:
+            _send_to_place(arrived, heap, inputs[0], params["place"], g, xp)
+            continue
+        for i in plan.reads:
+            x = inputs[i]
+            if type(x) is not tuple and x is not None and x._change[0] > -number:
+                raise RuntimeError(_changed_since(plan.op.name, x))
+        if create_graph:
+            parts = _recorded_parts(node, g, device)
+        else:
+            args = _with_shapes(kept) if plan.shape_only else kept
+            parts = [(i, d(xp, g, output, *args, **params)) for i, d in plan.terms]
+        for i, part in parts:
+            shape = kept[i] if type(kept[i]) is tuple else kept[i].shape
+            if part.shape != shape:
+                part = _sum_to(xp, part, shape)
+            x = inputs[i]
+            if type(x) is tuple:  # made by an operation: its node
+                key = x[0]
                 if key in arrived:
                     arrived[key] = arrived[key] + part  # out of place: the first may be shared
-                elif is_node:
+                else:
                     arrived[key] = part
                     heappush(heap, x)
-                else:
-                    arrived[key] = _own(part, (g, output, *kept))
-    finally:
-        operation.recording.reset(before)
+            elif x in arrived:
+                arrived[x] = arrived[x] + part
+            else:
+                arrived[x] = clone(part) if create_graph and part is g else _own(part, g)
     return arrived
+
+
+# ---- its helpers ------------------------------------------------------------------------------
+
+
+def _send(arrived: dict[Any, Any], heap: list[Any], to: Any, g: Any) -> None:
+    """Add a gradient to what has arrived at a leaf or a node."""
+    is_node = type(to) is tuple
+    key = to[0] if is_node else to
+    if key in arrived:
+        arrived[key] = arrived[key] + g
+    else:
+        arrived[key] = g if is_node else _own(g, g)
+        if is_node:
+            heappush(heap, to)
+
+
+def _send_to_place(
+    arrived: dict[Any, Any], heap: list[Any], whole: Any, place: int, g: Any, xp: Any
+) -> None:
+    """Add the gradient of one of several outputs to those of the others, which begin as zeros."""
+    if whole[0] not in arrived:
+        outputs = whole[4]
+        if xp is operation.namespace:
+            outputs = [wrap(y, g.device) for y in outputs]
+        arrived[whole[0]] = [xp.zeros_like(y) for y in outputs]
+        heappush(heap, whole)
+    arrived[whole[0]][place] = g
 
 
 def _sum_to(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
@@ -111,52 +115,53 @@ def _sum_to(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
     return xp.reshape(xp.sum(g, axis=axes, keepdims=True) if axes else g, shape)
 
 
-def _as_tensor(x: Any, array: Any, device: Any) -> Any:
-    if isinstance(x, Variable):
-        return x
-    if type(array) is tuple:
-        return _Shape(array)
-    return array if array is None or not hasattr(array, "shape") else wrap(array, device, x)
+def _own(part: Any, g: Any) -> Any:
+    """An array that nobody else holds: derivatives are linear in g, so only g can be shared."""
+    if isinstance(part, Variable):
+        return part
+    if part is g or part.base is not None or not part.flags.c_contiguous:
+        return part.copy()
+    return part
 
 
-def _own(g: Any, others: Iterable[Any]) -> Any:
-    """A gradient that nobody else holds: contiguous, writable, no view and no array of a node."""
-    if isinstance(g, Variable):
-        return clone(g) if any(g is other for other in others) else g
-    if isinstance(g, np.generic):
-        return g
-    if g.base is not None or not g.flags.c_contiguous or any(g is other for other in others):
-        return g.copy()
-    return g
+def _with_shapes(kept: Iterable[Any]) -> list[Any]:
+    return [Shape(a) if type(a) is tuple else a for a in kept]
 
 
-def _through_composition(plan: _Plan, args: Any, g: Any, params: Any) -> Any:
-    """Gradients of a fused operation as Tensors: those of the composition that it replaces."""
-    wanted = [i for i, _, _ in plan.terms]
-    args = list(args)
+def _recorded_parts(node: Any, g: Any, device: Any) -> list[tuple[int, Any]]:
+    """What the derivatives of a node give for Tensors; a fused one's, through its composition."""
+    _, plan, inputs, kept, output, params, _ = node
+    args = [
+        x if isinstance(x, Variable) else wrap(a, device, x) if hasattr(a, "dtype") else a
+        for x, a in zip(inputs, kept, strict=True)
+    ]
+    if plan.op.composition is not None:
+        return _through_composition(plan, args, g, params)
+    if plan.keep_output:
+        output = (pick_each if type(output) is tuple else wrap)(output, device, node)
+    args = _with_shapes(args)
+    return [(i, d(operation.namespace, g, output, *args, **params)) for i, d in plan.terms]
+
+
+def _through_composition(plan: Any, args: list[Any], g: Any, params: Any) -> list[tuple[int, Any]]:
+    wanted = [i for i, _ in plan.terms]
     for i in wanted:
         args[i] = clone(args[i])  # one input may stand in two places, each with its own gradient
     numbers = [args[i]._node[0] for i in wanted]
-    y = plan.op.composition(*args, **params)  # type: ignore[misc]
-    found = _sweep([(y, g)], True, numbers, stop=True)
+    found = _sweep([(plan.op.composition(*args, **params), g)], True, set(numbers))
     return [(i, found[n]) for i, n in zip(wanted, numbers, strict=True) if n in found]
 
 
-def _zeros_like(xp: Any, outputs: Any, device: Any) -> list[Any]:
-    """What has arrived at several outputs before anything has: zeros."""
-    return [
-        xp.zeros_like(_as_tensor(None, y, device) if xp is operation.namespace else y)
-        for y in outputs
-    ]
-
-
-def _call_hooks(hooks: Iterable[Callable[[Any], Any]], g: Any, device: Any) -> Any:
-    for hook in hooks:
-        seen = g if isinstance(g, Variable) else wrap(g, device)
-        result = hook(seen)
-        new = seen if result is None else result
-        g = new if isinstance(g, Variable) else new._data
-    return g
+def _call_hooks(
+    hooks: Iterable[Callable[[Any], Any]], g: Any, device: Any, create_graph: bool
+) -> Any:
+    """What the hooks make of a gradient; each gets it as a Tensor and may return another."""
+    seen = g if isinstance(g, Variable) else wrap(g, device)
+    with record_mode(create_graph):
+        for hook in hooks:
+            result = hook(seen)
+            seen = seen if result is None else result
+    return seen if isinstance(g, Variable) else seen._data
 
 
 def _changed_since(name: str, x: Any) -> str:
@@ -172,30 +177,51 @@ def _changed_since(name: str, x: Any) -> str:
 # ---- what people call -------------------------------------------------------------------------
 
 
+def _gradients(
+    name: str, pairs: Iterable[tuple[Any, Any]], create_graph: bool, targets: Set[Any] = frozenset()
+) -> dict[Any, Any]:
+    seeds = [(y, _seed(name, y, g, create_graph)) for y, g in pairs]
+    if not create_graph:
+        return _sweep(seeds, False, targets)
+    with record_mode(True):
+        return _sweep(seeds, True, targets)
+
+
 def _seed(name: str, y: Any, g: Any, create_graph: bool) -> Any:
     """The gradient that arrives at an output: g, or 1 where the output is one number."""
-    if not y.requires_grad:
+    if not y._requires_grad:
         raise RuntimeError(
             f"{name}: nothing here requires a gradient. It was computed under no_grad(), was "
             "detached, or no parameter took part."
         )
-    shape = y._data.shape
+    array = y._data
     if g is None:
-        if y._data.size != 1:
+        if array.size != 1:
             raise RuntimeError(
-                f"{name}: the result has shape {shape}, not one number. Take .sum() or .mean() "
-                f"first, or pass the gradient that arrives: y.backward(g) with g of shape {shape}."
+                f"{name}: the result has shape {array.shape}, not one number. Take .sum() or "
+                f".mean() first, or pass the gradient that arrives: y.backward(g) with g of shape "
+                f"{array.shape}."
             )
-        g = wrap(y.device.xp.ones(shape, y._data.dtype), y.device)
-    elif not isinstance(g, Variable):
+        ones = y.device.xp.ones(array.shape, array.dtype)
+        return wrap(ones, y.device) if create_graph else ones
+    if not isinstance(g, Variable):
         g = operation.tensor_class(g, device=y.device)
-    if g._data.shape != shape:
+    if g._data.shape != array.shape:
         raise ValueError(
-            f"{name}: the gradient that arrives has shape {g._data.shape}, not {shape}."
+            f"{name}: the gradient that arrives has shape {g._data.shape}, not {array.shape}."
         )
-    if g._data.dtype != y._data.dtype:
-        g = wrap(g._data.astype(y._data.dtype), y.device)
+    if g._data.dtype != array.dtype:
+        g = operation.namespace.astype(g, array.dtype)
     return g if create_graph else g._data
+
+
+def _finish(x: Any, g: Any, create_graph: bool) -> Any:
+    """What has arrived at x, as a Tensor of its dtype, after the hooks of a leaf."""
+    if x._hooks:
+        g = _call_hooks(x._hooks, g, x.device, create_graph)
+    if not isinstance(g, Variable):
+        g = wrap(np.asarray(g) if isinstance(g, np.generic) else g, x.device)
+    return g if g._data.dtype == x._data.dtype else operation.namespace.astype(g, x._data.dtype)
 
 
 def backward(y: Any, gradient: Any = None, create_graph: bool = False) -> None:
@@ -204,19 +230,10 @@ def backward(y: Any, gradient: Any = None, create_graph: bool = False) -> None:
     Raises RuntimeError where nothing requires a gradient, where y is not one number and no gradient
     is given, and where a value that is needed was changed since the forward pass.
     """
-    arrived = _sweep([(y, _seed("backward", y, gradient, create_graph))], create_graph)
-    for leaf, g in arrived.items():
-        g = _finish(leaf, g)
-        leaf.grad = g if leaf.grad is None else leaf.grad + g
-
-
-def _finish(x: Any, g: Any) -> Any:
-    """What has arrived at x, as a Tensor of its dtype, after the hooks of a leaf."""
-    if x._hooks:
-        g = _call_hooks(x._hooks, g, x.device)
-    if not isinstance(g, Variable):
-        g = wrap(np.asarray(g) if isinstance(g, np.generic) else g, x.device)
-    return g if g._data.dtype == x._data.dtype else operation.namespace.astype(g, x._data.dtype)
+    for leaf, g in _gradients("backward", [(y, gradient)], create_graph).items():
+        new = _finish(leaf, g, create_graph)
+        old = leaf.grad
+        leaf.grad = new if old is None else old + new
 
 
 def grad(
@@ -237,22 +254,20 @@ def grad(
     ys = [outputs] if isinstance(outputs, Variable) else list(outputs)
     gs = [grad_outputs] if isinstance(outputs, Variable) else list(grad_outputs or [None] * len(ys))
     for i, x in enumerate(xs):
-        if not x.requires_grad:
+        if not x._requires_grad:
             raise RuntimeError(
                 f"grad: input {i}, shape {x._data.shape}, does not require a gradient. "
                 "Make it with requires_grad=True before it is used."
             )
     keys = [x if x._node is None else x._node[0] for x in xs]
-    seeds = [(y, _seed("grad", y, g, create_graph)) for y, g in zip(ys, gs, strict=True)]
-    arrived = _sweep(seeds, create_graph, keys)
-    results = [
-        _finish(x, _own(arrived[k], (arrived[k],))) if k in arrived else None
-        for x, k in zip(xs, keys, strict=True)
-    ]
-    for i, (x, result) in enumerate(zip(xs, results, strict=True)):
-        if result is None and not allow_unused:
+    arrived = _gradients("grad", zip(ys, gs, strict=True), create_graph, set(keys))
+    results = []
+    for i, (x, key) in enumerate(zip(xs, keys, strict=True)):
+        if key not in arrived and not allow_unused:
             raise RuntimeError(
                 f"grad: the outputs do not depend on input {i}, shape {x._data.shape}. "
                 "Pass allow_unused=True to get None for it."
             )
+        g = arrived.get(key)
+        results.append(None if g is None else _finish(x, _own(g, g), create_graph))
     return results[0] if one else tuple(results)

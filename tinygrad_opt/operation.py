@@ -22,30 +22,28 @@ FLOAT64 = np.dtype(np.float64)
 _tick = itertools.count(1).__next__  # one clock for nodes and for changes: newer is larger
 
 
+NEVER_CHANGED = (0, "")
+
+
 class Variable:
     """What the engine knows of a tensor; `Tensor` adds everything that people use.
 
     ``_node`` is what made it (None for a leaf), ``_change`` when and by whom its array was last
-    changed, on the clock that numbers the nodes.
+    changed, on the clock that numbers the nodes. What most tensors never have is a class attribute.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_change",
-        "_data",
-        "_hooks",
-        "_node",
-        "device",
-        "grad",
-        "name",
-        "requires_grad",
-    )
+    __slots__ = ("__dict__", "__weakref__", "_data", "_node", "device", "_requires_grad")
     _data: Any
     _node: Any
-    _hooks: list[Callable[[Any], Any]] | None
+    device: Any
+    _requires_grad: bool
+
+    grad: Any = None
+    name: str | None = None
+    _hooks: list[Callable[[Any], Any]] | None = None
+    _change: tuple[int, str] = NEVER_CHANGED
 
 
-NEVER_CHANGED = (0, "")
 tensor_class: Any = Variable  # the class of results; tensor.py connects it,
 namespace: Any = None  # and `tinygrad_opt.ops`, the xp of rules that get Tensors
 
@@ -58,9 +56,7 @@ def connect(new_class: type[Variable], ops: Any) -> None:
 
 def wrap(array: Any, device: Any, node: Any = None) -> Any:
     out = object.__new__(tensor_class)
-    out._data, out.device, out._node, out.requires_grad = array, device, node, node is not None
-    out.grad = out._hooks = out.name = None
-    out._change = NEVER_CHANGED
+    out._data, out.device, out._node, out._requires_grad = array, device, node, node is not None
     return out
 
 
@@ -73,39 +69,35 @@ def changed(tensors: Iterable[Variable], cause: str) -> None:
 
 # ---- modes ------------------------------------------------------------------------------------
 
-recording: ContextVar[bool] = ContextVar("recording", default=True)
-is_grad_enabled = recording.get  # threads begin with the default
+_mode: ContextVar[bool] = ContextVar("recording", default=True)  # threads begin with the default
+recording = is_grad_enabled = _mode.get
 
 
 @contextlib.contextmanager
-def _mode(on: bool) -> Iterator[None]:
-    token = recording.set(on)
+def record_mode(on: bool) -> Iterator[None]:
+    """Record inside this block or not."""
+    token = _mode.set(on)
     try:
         yield
     finally:
-        recording.reset(token)
+        _mode.reset(token)
 
 
 def no_grad() -> contextlib._GeneratorContextManager[None]:
     """Record nothing inside this block (or decorated function); each thread has its own mode."""
-    return _mode(False)
+    return record_mode(False)
 
 
 def enable_grad() -> contextlib._GeneratorContextManager[None]:
     """Record again inside a `no_grad` block."""
-    return _mode(True)
+    return record_mode(True)
 
 
 # ---- operations -------------------------------------------------------------------------------
 
 
 class Op:
-    """A value and, for each tensor input, a derivative; made by `op` and `fused`.
-
-    Calling it with Tensors and Python numbers computes the value and, where an input requires a
-    gradient, leaves a node: ``(-number, plan, inputs, kept, output, params, hooks)``. Inputs are
-    nodes or leaves, kept their arrays where a derivative reads them, else only their shapes.
-    """
+    """A value and, for each tensor input, a derivative: the row of an operation in the table."""
 
     def __init__(
         self,
@@ -118,110 +110,42 @@ class Op:
         casts: bool = False,
         shapes_only: bool = False,
     ) -> None:
-        functools.update_wrapper(self, value)
         self.value, self.name, self.derivatives = value, value.__name__, derivatives
         self.each, self.composition, self.casts = each, composition, casts
         self.shapes_only = shapes_only
         self.explain = explain or _explain_broadcast
         self.arity = -1 if each else len(derivatives)
-        parameters = list(inspect.signature(value).parameters.values())[1:]
+        self.signature = inspect.signature(value)
+        parameters = list(self.signature.parameters.values())[1:]
+        self.signature = self.signature.replace(parameters=parameters)
         self.parameters = [p.name for p in parameters]
         self.optional = any(p.default is None for p in parameters[: max(self.arity, 0)])
-        self.plans: dict[int, _Plan] = {}
+        self.plans: dict[int, Plan] = {}
 
-    def __repr__(self) -> str:
-        return f"<operation {self.name}>"
-
-    def __call__(self, *inputs: Any, **params: Any) -> Any:
-        if len(inputs) != self.arity and self.arity >= 0:
-            inputs, params = self._bind(inputs, params)
-        arrays = []
-        device = None
-        wants = 1  # one bit for each input, behind a leading one
-        for x in inputs:
-            if isinstance(x, Variable):
-                arrays.append(x._data)
-                wants = wants + wants + x.requires_grad
-                if x.device is not device:
-                    if device is not None:
-                        raise DeviceError(_two_devices(self.name, device, x.device))
-                    device = x.device
-            else:
-                arrays.append(self._number(x))
-                wants += wants
-        if device is None:
-            return self(tensor_class(inputs[0]), *inputs[1:], **params)
-        try:
-            y = self.value(device.xp, *arrays, **params)
-        except (ValueError, TypeError) as error:
-            shapes = [np.shape(a) for a in arrays]
-            text = self.explain(self.name, *shapes, **params) or f"{self.name}: {error}"
-            raise type(error)(text) from None
-        saved = y
-        if type(y) is tuple:
-            if self.composition is None:
-                return self._several(y, inputs, arrays, params, wants, device)
-            y, saved = y
-        if isinstance(y, np.generic):
-            y = np.asarray(y)
-        if y.dtype is FLOAT64 and not self.casts:
-            y = _weak(y, arrays)
-        node = None
-        if wants & (wants - 1) and recording.get():
-            node = self._record(inputs, arrays, params, wants, saved)
-        return wrap(y, device, node)
-
-    def within(self, xp: Any, *inputs: Any, **params: Any) -> Any:
-        """This operation in another's rule: the bare value of raw arrays, recorded for Tensors."""
-        if xp is namespace:
-            return self(*inputs, **params)
-        return self.value(xp, *inputs, **params)
-
-    def _record(self, inputs: Any, arrays: Any, params: Any, wants: int, saved: Any) -> Any:
-        plan = self.plans.get(wants) or self._plan(wants, len(inputs))
-        if not plan.terms:
-            return None
-        parents, kept = [], []
-        for x, array, keep, linked in zip(inputs, arrays, plan.keep, plan.linked, strict=True):
-            parents.append((x._node or x) if linked and isinstance(x, Variable) else None)
-            kept.append(array if keep else np.shape(array))
-        return (-_tick(), plan, parents, kept, saved if plan.keep_output else None, params, [])
-
-    def _several(
-        self, ys: Any, inputs: Any, arrays: Any, params: Any, wants: int, device: Any
-    ) -> Any:
-        """The results of an operation with several outputs."""
-        whole = None
-        if wants & (wants - 1) and recording.get():
-            whole = self._record(inputs, arrays, params, wants, ys)
-        if whole is None:
-            return tuple(wrap(y, device) for y in ys)
-        return pick_each(ys, device, (*whole[:4], ys, *whole[5:]))
-
-    def _plan(self, wants: int, count: int) -> _Plan:
+    def plan(self, wants: int, count: int) -> Plan:
+        """What running these derivatives takes; one bit of ``wants`` for each of the inputs."""
         wanted = [bool(wants >> (count - 1 - i) & 1) for i in range(count)]
         derivatives = [self.each(i) for i in range(count)] if self.each else self.derivatives
-        plan = self.plans[wants] = _Plan(self, derivatives, wanted)
+        plan = self.plans[wants] = Plan(self, derivatives, wanted)
         return plan
 
-    def _bind(self, inputs: Any, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def bind(self, inputs: Any, params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Sort arguments given by position or by name into tensor inputs and parameters."""
-        if len(inputs) > len(self.parameters):
+        names, arity = self.parameters, self.arity
+        if len(inputs) > len(names):
             raise TypeError(
-                f"{self.name}: takes at most {len(self.parameters)} arguments "
-                f"({', '.join(self.parameters)}), and was given {len(inputs)}."
+                f"{self.name}: takes at most {len(names)} arguments ({', '.join(names)}), "
+                f"and was given {len(inputs)}."
             )
-        params = (
-            dict(zip(self.parameters[self.arity :], inputs[self.arity :], strict=False)) | params
-        )
-        inputs = list(inputs[: self.arity])
-        for name in self.parameters[len(inputs) : self.arity]:
+        params = dict(zip(names[arity:], inputs[arity:], strict=False)) | params
+        inputs = list(inputs[:arity])
+        for name in names[len(inputs) : arity]:
             if name not in params and not self.optional:
                 raise TypeError(f"{self.name}: the argument {name} is missing.")
             inputs.append(params.pop(name, None))
         return inputs, params
 
-    def _number(self, x: Any) -> Any:
+    def number(self, x: Any) -> Any:
         """A Python number: weak, so that float32 stays float32."""
         if isinstance(x, np.generic) or (isinstance(x, np.ndarray) and x.ndim == 0):
             return x.item()  # first, because np.float64 is a float, and a strong one
@@ -234,7 +158,78 @@ class Op:
         )
 
 
-def op(*derivatives: Callable[..., Any] | None, **options: Any) -> Callable[[Any], Op]:
+def _function(op: Op) -> Callable[..., Any]:
+    """The function that people call with Tensors and Python numbers.
+
+    It computes the value and, where an input requires a gradient, leaves a node:
+    ``(-number, plan, inputs, kept, output, params, hooks)``. Inputs are nodes or leaves; kept are
+    their arrays where a derivative reads them, else only their shapes.
+    """
+    value, arity, name, casts, composition = op.value, op.arity, op.name, op.casts, op.composition
+    plans = op.plans
+
+    def call(*inputs: Any, **params: Any) -> Any:
+        if len(inputs) != arity and arity >= 0:
+            inputs, params = op.bind(inputs, params)
+        arrays: list[Any] = []
+        origins: list[Any] = []
+        device = None
+        wants = 1  # one bit for each input, behind a leading one
+        for x in inputs:
+            if isinstance(x, Variable):
+                arrays.append(x._data)
+                origins.append(x._node or x)
+                wants = wants + wants + x._requires_grad
+                if x.device is not device:
+                    if device is not None:
+                        raise DeviceError(_two_devices(name, device, x.device))
+                    device = x.device
+            else:
+                arrays.append(op.number(x))
+                origins.append(None)
+                wants += wants
+        if device is None:
+            return call(tensor_class(inputs[0]), *inputs[1:], **params)
+        try:
+            y = value(device.xp, *arrays, **params)
+        except (ValueError, TypeError) as error:
+            shapes = [np.shape(a) for a in arrays]
+            text = op.explain(name, *shapes, **params) or f"{name}: {error}"
+            raise type(error)(text) from None
+        saved = y
+        if type(y) is tuple:
+            if composition is None:
+                return _several(y, device, node(wants, origins, arrays, y, params))
+            y, saved = y
+        if isinstance(y, np.generic):
+            y = np.asarray(y)
+        if y.dtype is FLOAT64 and not casts:
+            y = _weak(y, arrays)
+        return wrap(y, device, node(wants, origins, arrays, saved, params))
+
+    def node(wants: int, origins: list[Any], arrays: list[Any], output: Any, params: Any) -> Any:
+        if not wants & (wants - 1) or not recording():
+            return None
+        plan = plans.get(wants) or op.plan(wants, len(arrays))
+        if not plan.terms:
+            return None
+        for i in plan.shape_only:
+            arrays[i] = np.shape(arrays[i])
+        for i in plan.unlinked:
+            origins[i] = None
+        return (-_tick(), plan, origins, arrays, output if plan.keep_output else None, params, [])
+
+    def within(xp: Any, *inputs: Any, **params: Any) -> Any:
+        """This operation in another's rule: the bare value of raw arrays, recorded for Tensors."""
+        return call(*inputs, **params) if xp is namespace else value(xp, *inputs, **params)
+
+    functools.update_wrapper(call, value)
+    call.__signature__ = op.signature  # type: ignore[attr-defined]
+    call.op, call.within = op, within  # type: ignore[attr-defined]
+    return call
+
+
+def op(*derivatives: Callable[..., Any] | None, **options: Any) -> Callable[[Any], Any]:
     """Make an operation from its value, ``value(xp, *inputs, **params)``, and its derivatives.
 
     Each derivative is ``d(xp, g, y, *inputs, **params)``: g is the gradient that arrives, y the
@@ -245,18 +240,25 @@ def op(*derivatives: Callable[..., Any] | None, **options: Any) -> Callable[[Any
         def cube(xp, x):
             return x**3
     """
-    return lambda value: Op(value, derivatives, **options)
+    return lambda value: _function(Op(value, derivatives, **options))
 
 
 def fused(
     composition: Callable[..., Any], *derivatives: Callable[..., Any] | None, **options: Any
-) -> Callable[[Any], Op]:
+) -> Callable[[Any], Any]:
     """Make an operation tuned for speed that names the composition of Tensors it replaces.
 
     Its value may return ``(y, saved)``; the derivatives then get ``saved`` where others get y. They
     see raw arrays only: for gradients of gradients the composition is differentiated instead.
     """
-    return lambda value: Op(value, derivatives, composition=composition, **options)
+    return lambda value: _function(Op(value, derivatives, composition=composition, **options))
+
+
+def _several(ys: Any, device: Any, node: Any) -> tuple[Any, ...]:
+    """The results of an operation with several outputs, which its derivatives see together."""
+    if node is None:
+        return tuple(wrap(y, device) for y in ys)
+    return pick_each(ys, device, (*node[:4], ys, *node[5:]))
 
 
 def _weak(y: Any, arrays: Iterable[Any]) -> Any:
@@ -297,31 +299,31 @@ def clone(xp: Any, x: Any) -> Any:
 # ---- what derivatives read --------------------------------------------------------------------
 
 
-class _Plan:
+class Plan:
     """Which derivatives run for these wanted inputs, and what they read, known before any call.
 
-    An input that no running derivative reads is not kept alive, and may be changed. A fused
-    operation keeps all, for its composition.
+    An input that no running derivative reads is not kept alive, only its shape, and may be changed.
+    A fused operation keeps all, for its composition.
     """
 
-    __slots__ = ("keep", "keep_output", "linked", "op", "shapes", "terms")
+    __slots__ = ("keep_output", "op", "reads", "shape_only", "terms", "unlinked")
 
     def __init__(self, op: Op, derivatives: Sequence[Any], wanted: Sequence[bool]) -> None:
         self.op = op
-        self.terms: list[tuple[int, Callable[..., Any], tuple[int, ...]]] = []
-        self.keep = [op.composition is not None] * len(wanted)
-        self.keep_output = False
-        for i, (derivative, want) in enumerate(zip(derivatives, wanted, strict=True)):
-            if want and derivative is not None:
-                shapes = op.shapes_only
-                reads_output, reads = (False, ()) if shapes else _reads(derivative, len(wanted))
-                self.terms.append((i, derivative, reads))
-                self.keep_output |= reads_output
-                for j in reads:
-                    self.keep[j] = True
-        going = {i for i, _, _ in self.terms}
-        self.linked = [keep or i in going for i, keep in enumerate(self.keep)]
-        self.shapes = not all(self.keep)
+        self.terms = [
+            (i, d) for i, (d, want) in enumerate(zip(derivatives, wanted, strict=True)) if want and d
+        ]
+        read = [
+            (False, ()) if op.shapes_only else _reads(derivative, len(wanted))
+            for _, derivative in self.terms
+        ]
+        self.keep_output = any(output for output, _ in read)
+        self.reads = tuple(sorted({i for _, inputs in read for i in inputs}))
+        everything = range(len(wanted))
+        kept = set(everything if op.composition else self.reads)
+        self.shape_only = tuple(i for i in everything if i not in kept)
+        linked = kept | {i for i, _ in self.terms}
+        self.unlinked = tuple(i for i in everything if i not in linked)
 
 
 PICK: Any = object()  # the plan of a node that stands for one of several outputs
@@ -357,7 +359,7 @@ def _reads(derivative: Callable[..., Any], count: int) -> tuple[bool, tuple[int,
     return names[2] in read, tuple(i for i in range(count) if names[3 + i] in read)
 
 
-class _Shape:
+class Shape:
     """Stands for an input of which only the shape was kept."""
 
     __slots__ = ("shape",)

@@ -1,33 +1,35 @@
 """The class that people hold: an array, its gradient, and how it was made.
 
-Every method is one line that calls `ops`, where value and derivative stand side by side.
+Its operations are those of `ops`, where value and derivative stand side by side; here each has its
+line in a table, so that an editor completes it and ``help(Tensor)`` shows it.
 
-Order: construction and properties · moving · gradients · operators · elementwise · reductions ·
-shapes and indexing · products · making tensors.
+Order: construction and properties · to numbers and devices · gradients · changing in place ·
+operators · operations as methods.
 """
 
 from __future__ import annotations
 
+import builtins
 import operator
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from . import autograd, ops
-from . import device as devices
 from .device import Device, DeviceError, default_device
-from .operation import NEVER_CHANGED, Variable, changed, connect, is_grad_enabled, wrap
+from .operation import Variable, changed, connect, is_grad_enabled, wrap
 
-Axis = int | tuple[int, ...] | None
+Method = Callable[..., "Tensor"]
 
 
 class Tensor(Variable):
     """An n-dimensional array that can tell its gradient.
 
-    Python numbers and lists become float32 (integers int64); a raw array keeps its dtype and is
-    shared, not copied (`tensor` copies). Raises TypeError for integers that require a gradient.
+    Python numbers and lists become float32 (integers int64, truths bool); a raw array keeps its
+    dtype and is shared, not copied (`tensor` copies). Raises TypeError for what is not numeric and
+    for integers that require a gradient.
     """
 
     __slots__ = ()
@@ -43,17 +45,13 @@ class Tensor(Variable):
     ) -> None:
         if isinstance(data, Variable):
             raise TypeError("Tensor: the data is a Tensor already. Use t.detach() or t.clone().")
-        array, self.device = _as_array(data, dtype, device)
-        self._data = array
-        self._node = self._hooks = self.grad = self.name = None
-        self._change = NEVER_CHANGED
-        self.requires_grad = False
+        self._data, self.device = _as_array(data, dtype, device)
+        self._node, self._requires_grad = None, False
         if requires_grad:
             self.requires_grad_()
 
     def _set_data(self, data: Any) -> None:
-        raw = data._data if isinstance(data, Variable) else data
-        self._data, self.device = _as_array(raw, None, None)
+        self._data, self.device = _as_array(getattr(data, "_data", data), None, self.device)
         changed([self], "a new .data")
 
     data = property(operator.attrgetter("_data"), _set_data)
@@ -63,12 +61,37 @@ class Tensor(Variable):
     new values in. Writing into it, ``t.data[...] = v``, is not: do it before the forward pass.
     """
 
-    shape: tuple[int, ...] = property(lambda self: self._data.shape)  # type: ignore[assignment]
-    dtype: np.dtype[Any] = property(lambda self: self._data.dtype)  # type: ignore[assignment]
-    ndim: int = property(lambda self: self._data.ndim)  # type: ignore[assignment]
-    size: int = property(lambda self: self._data.size)  # type: ignore[assignment]
-    is_leaf: bool = property(lambda self: self._node is None)  # type: ignore[assignment]
-    T: Tensor = property(lambda self: ops.transpose(self))  # type: ignore[assignment]
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of every axis."""
+        shape: tuple[int, ...] = self._data.shape
+        return shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the elements."""
+        dtype: np.dtype[Any] = self._data.dtype
+        return dtype
+
+    @property
+    def ndim(self) -> builtins.int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> builtins.int:
+        """The number of elements."""
+        return builtins.int(self._data.size)
+
+    @property
+    def is_leaf(self) -> builtins.bool:
+        """Whether no recorded operation made it."""
+        return self._node is None
+
+    @property
+    def T(self) -> Tensor:
+        """With the axes reversed."""
+        return self.transpose()
 
     def __repr__(self) -> str:
         host = self.device.to_host(self._data)
@@ -76,19 +99,21 @@ class Tensor(Variable):
         notes = [] if self.dtype in (np.float32, np.int64, np.bool_) else [f"dtype={self.dtype}"]
         notes += [] if self.device.kind == "cpu" else [f"device={self.device!r}"]
         if self._node is not None:
-            plan = self._node[1]
-            notes.append(f"made by {plan.op.name}" if hasattr(plan, "op") else "one of several")
+            notes.append(f"made by {_maker(self._node)}")
         elif self.requires_grad:
             notes.append("requires_grad=True")
         return f"tensor({', '.join([text, *notes])})"
 
-    def __len__(self) -> int:
+    def __len__(self) -> builtins.int:
         if not self.shape:
             raise TypeError("len: this tensor is one number and has no length.")
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
+
+    def __contains__(self, value: Any) -> builtins.bool:
+        return builtins.bool((self == value).any())
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(
@@ -117,27 +142,30 @@ class Tensor(Variable):
         """Nested lists of Python numbers; waits for a GPU."""
         return self.device.to_host(self._data).tolist()
 
-    def __float__(self) -> float:
-        return float(self.item())
+    def __float__(self) -> builtins.float:
+        return builtins.float(self.item())
 
-    def __int__(self) -> int:
-        return int(self.item())
+    def __int__(self) -> builtins.int:
+        return builtins.int(self.item())
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> builtins.bool:
         if self.size != 1:
             raise ValueError(
                 f"bool: a tensor of shape {self.shape} is neither true nor false. "
                 "Use .any() or .all()."
             )
-        return bool(self.item())
+        return builtins.bool(self.item())
 
-    def __index__(self) -> int:
-        if self.dtype.kind not in "iub" or self.size != 1:
+    def __index__(self) -> builtins.int:
+        if self.dtype.kind not in "iu" or self.size != 1:
             raise TypeError(f"index: shape {self.shape} of {self.dtype} is not one integer.")
-        return int(self.item())
+        return builtins.int(self.item())
 
     def to(self, target: Any) -> Tensor:
-        """On another device (`to("cuda")`) or in another dtype (`to("float64")`)."""
+        """On another device (`to("cuda")`) or in another dtype (`to("float64")`).
+
+        The graph stays where it is: a tensor that is part of one raises DeviceError.
+        """
         if not isinstance(target, Device) and not str(target).startswith(("cpu", "cuda")):
             return self.astype(target)
         device = Device(target)
@@ -145,22 +173,17 @@ class Tensor(Variable):
             return self
         if self._node is not None and is_grad_enabled():
             raise DeviceError("to: this tensor is part of a graph. Move its inputs instead.")
-        moved = wrap(device.from_host(self.device.to_host(self._data)), device)
-        moved.requires_grad, moved.name = self.requires_grad, self.name
-        tensor: Tensor = moved
-        return tensor
+        moved: Tensor = wrap(device.from_host(self.device.to_host(self._data)), device)
+        moved.name = self.name
+        return moved.requires_grad_(self.requires_grad)
 
     def cpu(self) -> Tensor:
         """On the CPU."""
         return self.to("cpu")
 
-    def cuda(self, index: int = 0) -> Tensor:
+    def cuda(self, index: builtins.int = 0) -> Tensor:
         """On a GPU."""
         return self.to(f"cuda:{index}")
-
-    def astype(self, dtype: Any) -> Tensor:
-        """In another dtype; gradients flow between float dtypes."""
-        return _tensor(ops.astype(self, dtype))
 
     def float(self) -> Tensor:
         """In float32."""
@@ -170,44 +193,45 @@ class Tensor(Variable):
         """In float64."""
         return self.astype(np.float64)
 
+    def int(self) -> Tensor:
+        """In int32."""
+        return self.astype(np.int32)
+
     def long(self) -> Tensor:
         """In int64."""
         return self.astype(np.int64)
 
-    def clone(self) -> Tensor:
-        """The same values in memory of their own; gradients flow through."""
-        return _tensor(ops.clone(self))
+    def bool(self) -> Tensor:
+        """True where it is not 0."""
+        return self.astype(np.bool_)
 
     def __deepcopy__(self, memo: Any) -> Tensor:
         if self._node is not None:
             raise RuntimeError("deepcopy: only leaves can be copied. Write t.detach().clone().")
-        copy = wrap(self._data.copy(), self.device)
-        copy.__class__ = type(self)
-        copy.requires_grad, copy.name = self.requires_grad, self.name
+        copy = _rebuild(type(self), self._data.copy(), self.device, self.requires_grad, self.name)
         if self.grad is not None:
             copy.grad = self.grad.detach().clone()
         memo[id(self)] = copy
-        tensor: Tensor = copy
-        return tensor
+        return copy
 
     def __reduce__(self) -> Any:
         if self._node is not None:
             raise RuntimeError("pickle: only leaves can be saved. Use t.detach().")
         host = self.device.to_host(self._data)
-        return _rebuild, (type(self), host, str(self.device), self.requires_grad, self.name)
+        return _rebuild, (type(self), host, self.device, self.requires_grad, self.name)
 
     # ---- gradients ----------------------------------------------------------------------------
 
-    def backward(
-        self, gradient: Any = None, create_graph: bool = False, retain_graph: bool = True
-    ) -> None:
-        """Add d self / d x to ``x.grad`` of every leaf x below that requires a gradient.
+    @property
+    def requires_grad(self) -> builtins.bool:
+        """Whether operations on it are recorded, so that a gradient can reach it."""
+        return self._requires_grad
 
-        A graph lives as long as its last tensor, so ``retain_graph`` changes nothing here.
-        """
-        autograd.backward(self, gradient, create_graph)
+    @requires_grad.setter
+    def requires_grad(self, requires_grad: builtins.bool) -> None:
+        self.requires_grad_(requires_grad)
 
-    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+    def requires_grad_(self, requires_grad: builtins.bool = True) -> Tensor:
         """Track this leaf, or stop to."""
         if self._node is not None and not requires_grad:
             raise RuntimeError("requires_grad_: only a leaf can stop tracking. Use t.detach().")
@@ -216,12 +240,25 @@ class Tensor(Variable):
                 f"requires_grad: {self.dtype} data has no gradient. Use float32: "
                 'tensor(x, dtype="float32").'
             )
-        self.requires_grad = requires_grad
+        self._requires_grad = requires_grad
         return self
+
+    def backward(
+        self,
+        gradient: Any = None,
+        create_graph: builtins.bool = False,
+        retain_graph: builtins.bool = True,
+    ) -> None:
+        """Add d self / d x to ``x.grad`` of every leaf x below that requires a gradient.
+
+        A graph lives as long as its last tensor, so ``retain_graph`` changes nothing here.
+        """
+        autograd.backward(self, gradient, create_graph)
 
     def detach(self) -> Tensor:
         """The same array without its graph."""
-        return _tensor(wrap(self._data, self.device))
+        tensor: Tensor = wrap(self._data, self.device)
+        return tensor
 
     def retain_grad(self) -> None:
         """Keep the gradient that reaches this tensor in ``.grad``, though it is not a leaf."""
@@ -244,96 +281,18 @@ class Tensor(Variable):
             raise RuntimeError("register_hook: this tensor requires no gradient; none will arrive.")
         if self._node is None and self._hooks is None:
             self._hooks = []
-        hooks: list[Any] = self._hooks if self._node is None else self._node[6]  # type: ignore
+        hooks: list[Any] = self._hooks if self._node is None else self._node[-1]  # type: ignore
         hooks.append(hook)
         return lambda: hooks.remove(hook)
 
-    def zero_grad(self) -> None:
-        """Forget the gradient."""
-        self.grad = None
-
-    # ---- operators ----------------------------------------------------------------------------
-
-    def __add__(self, other: Any) -> Tensor:
-        return _tensor(ops.add(self, other))
-
-    def __radd__(self, other: Any) -> Tensor:
-        return _tensor(ops.add(other, self))
-
-    def __sub__(self, other: Any) -> Tensor:
-        return _tensor(ops.subtract(self, other))
-
-    def __rsub__(self, other: Any) -> Tensor:
-        return _tensor(ops.subtract(other, self))
-
-    def __mul__(self, other: Any) -> Tensor:
-        return _tensor(ops.multiply(self, other))
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return _tensor(ops.multiply(other, self))
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return _tensor(ops.divide(self, other))
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return _tensor(ops.divide(other, self))
-
-    def __pow__(self, other: Any) -> Tensor:
-        return _tensor(ops.power(self, other))
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return _tensor(ops.power(other, self))
-
-    def __matmul__(self, other: Any) -> Tensor:
-        return _tensor(ops.matmul(self, other))
-
-    def __neg__(self) -> Tensor:
-        return _tensor(ops.negative(self))
-
-    def __pos__(self) -> Tensor:
-        return self
-
-    def __abs__(self) -> Tensor:
-        return _tensor(ops.absolute(self))
-
-    def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
-        return _tensor(ops.equal(self, other))
-
-    def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
-        return _tensor(ops.not_equal(self, other))
-
-    def __lt__(self, other: Any) -> Tensor:
-        return _tensor(ops.less(self, other))
-
-    def __le__(self, other: Any) -> Tensor:
-        return _tensor(ops.less_equal(self, other))
-
-    def __gt__(self, other: Any) -> Tensor:
-        return _tensor(ops.greater(self, other))
-
-    def __ge__(self, other: Any) -> Tensor:
-        return _tensor(ops.greater_equal(self, other))
-
-    def __and__(self, other: Any) -> Tensor:
-        return _tensor(ops.logical_and(self, other))
-
-    def __or__(self, other: Any) -> Tensor:
-        return _tensor(ops.logical_or(self, other))
-
-    def __xor__(self, other: Any) -> Tensor:
-        return _tensor(ops.logical_xor(self, other))
-
-    def __invert__(self) -> Tensor:
-        return _tensor(ops.logical_not(self))
+    # ---- changing in place --------------------------------------------------------------------
 
     def _write(self, symbol: str, index: Any, value: Any) -> Tensor:
         """In-place changes are for leaves that no gradient is asked of, or under no_grad."""
         if self._node is not None:
-            maker = getattr(self._node[1], "op", None)
             raise RuntimeError(
-                f"x {symbol} ...: x was made by {maker.name if maker else 'an operation'} and is "
-                "part of a graph, so its value is still needed for the gradient. Write a new "
-                "tensor: x = x + ..."
+                f"x {symbol} ...: x was made by {_maker(self._node)} and is part of a graph, so "
+                "its value is still needed for the gradient. Write a new tensor: x = x + ..."
             )
         if self.requires_grad and is_grad_enabled():
             who = self.name or "w"
@@ -341,7 +300,7 @@ class Tensor(Variable):
                 f"{who} {symbol} ...: {who} requires a gradient. Change it under no_grad(), or let "
                 "an optimizer do it."
             )
-        self._data[ops.raw_index(index)] = value._data if isinstance(value, Variable) else value
+        self._data[ops.raw_index(index)] = getattr(value, "_data", value)
         changed([self], f"{symbol} in place")
         return self
 
@@ -360,11 +319,186 @@ class Tensor(Variable):
     def __setitem__(self, index: Any, value: Any) -> None:
         self._write("[...] =", index, value)
 
-    def __getitem__(self, index: Any) -> Tensor:
-        return _tensor(ops.getitem(self, index))
+    # ---- operators ----------------------------------------------------------------------------
 
-    # ---- elementwise --------------------------------------------------------------------------
+    __add__: Method = ops.add
+    __sub__: Method = ops.subtract
+    __mul__: Method = ops.multiply
+    __truediv__: Method = ops.divide
+    __pow__: Method = ops.power
+    __matmul__: Method = ops.matmul
+    __neg__: Method = ops.negative
+    __abs__: Method = ops.absolute
 
-    def exp(self) -> Tensor:
-        """eˣ."""
-        return _tensor(ops.exp(self))
+    def __radd__(self, other: Any) -> Tensor:
+        return ops.add(other, self)  # type: ignore[no-any-return]
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return ops.subtract(other, self)  # type: ignore[no-any-return]
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return ops.multiply(other, self)  # type: ignore[no-any-return]
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return ops.divide(other, self)  # type: ignore[no-any-return]
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return ops.power(other, self)  # type: ignore[no-any-return]
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    __eq__: Method = ops.equal  # type: ignore[assignment]
+    __ne__: Method = ops.not_equal  # type: ignore[assignment]
+    __lt__: Method = ops.less
+    __le__: Method = ops.less_equal
+    __gt__: Method = ops.greater
+    __ge__: Method = ops.greater_equal
+    __and__: Method = ops.logical_and
+    __or__: Method = ops.logical_or
+    __xor__: Method = ops.logical_xor
+    __invert__: Method = ops.logical_not
+    __getitem__: Method = ops.getitem
+
+    # ---- operations as methods: elementwise ---------------------------------------------------
+
+    abs: Method = ops.absolute
+    arccos: Method = ops.arccos
+    arcsin: Method = ops.arcsin
+    arctan: Method = ops.arctan
+    astype: Method = ops.astype
+    ceil: Method = ops.ceil
+    clip: Method = ops.clip
+    clone: Method = ops.clone
+    cos: Method = ops.cos
+    cosh: Method = ops.cosh
+    elu: Method = ops.elu
+    exp: Method = ops.exp
+    expm1: Method = ops.expm1
+    floor: Method = ops.floor
+    gelu: Method = ops.gelu
+    isfinite: Method = ops.isfinite
+    isnan: Method = ops.isnan
+    leaky_relu: Method = ops.leaky_relu
+    log: Method = ops.log
+    log1p: Method = ops.log1p
+    log2: Method = ops.log2
+    maximum: Method = ops.maximum
+    minimum: Method = ops.minimum
+    reciprocal: Method = ops.reciprocal
+    relu: Method = ops.relu
+    round: Method = ops.round
+    sigmoid: Method = ops.sigmoid
+    sign: Method = ops.sign
+    silu: Method = ops.silu
+    sin: Method = ops.sin
+    sinh: Method = ops.sinh
+    softplus: Method = ops.softplus
+    sqrt: Method = ops.sqrt
+    square: Method = ops.square
+    tan: Method = ops.tan
+    tanh: Method = ops.tanh
+
+    # ---- reductions ---------------------------------------------------------------------------
+
+    all: Method = ops.all
+    any: Method = ops.any
+    argmax: Method = ops.argmax
+    argmin: Method = ops.argmin
+    cumsum: Method = ops.cumsum
+    log_softmax: Method = ops.log_softmax
+    logsumexp: Method = ops.logsumexp
+    max: Method = ops.max
+    mean: Method = ops.mean
+    min: Method = ops.min
+    norm: Method = ops.norm
+    prod: Method = ops.prod
+    softmax: Method = ops.softmax
+    std: Method = ops.std
+    sum: Method = ops.sum
+    var: Method = ops.var
+
+    # ---- shapes and products ------------------------------------------------------------------
+
+    broadcast_to: Method = ops.broadcast_to
+    diagonal: Method = ops.diagonal
+    dot: Method = ops.dot
+    expand_dims: Method = ops.expand_dims
+    flatten: Method = ops.flatten
+    flip: Method = ops.flip
+    matmul: Method = ops.matmul
+    moveaxis: Method = ops.moveaxis
+    outer: Method = ops.outer
+    pad: Method = ops.pad
+    permute: Method = ops.permute
+    repeat: Method = ops.repeat
+    reshape: Method = ops.reshape
+    roll: Method = ops.roll
+    split: Callable[..., list[Tensor]] = ops.split
+    squeeze: Method = ops.squeeze
+    swapaxes: Method = ops.swapaxes
+    take: Method = ops.take
+    take_along_axis: Method = ops.take_along_axis
+    tile: Method = ops.tile
+    trace: Method = ops.trace
+    transpose: Method = ops.transpose
+    tril: Method = ops.tril
+    triu: Method = ops.triu
+    view: Method = ops.reshape
+
+
+connect(Tensor, ops)
+
+
+# ---- helpers ----------------------------------------------------------------------------------
+
+
+def _as_array(data: Any, dtype: Any, device: str | Device | None) -> tuple[Any, Device]:
+    """A raw array of this dtype on this device, shared with the data where it already is one."""
+    if isinstance(data, np.ndarray) or hasattr(data, "__cuda_array_interface__"):
+        home = Device.of(data)
+        target = home if device is None else Device(device)
+        array = data if dtype is None else data.astype(np.dtype(dtype), copy=False)
+        if target is not home:
+            array = target.from_host(home.to_host(array))
+    else:
+        target = default_device() if device is None else Device(device)
+        host = np.asarray(_plain(data), dtype)
+        if dtype is None and host.dtype == np.float64 and not isinstance(data, np.generic):
+            host = host.astype(np.float32)
+        array = target.from_host(host)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"Tensor: {array.dtype} data is not numeric; give floats, integers or truths."
+        )
+    return array, target
+
+
+def _plain(data: Any) -> Any:
+    """Nested sequences with numbers in place of Tensors."""
+    if isinstance(data, Variable):
+        return data.device.to_host(data._data)
+    if isinstance(data, (list, tuple)):
+        return [_plain(part) for part in data]
+    return data
+
+
+def _maker(node: Any) -> str:
+    """The name of the operation that made a tensor."""
+    plan = node[1] if hasattr(node[1], "op") else node[2][0][1]  # one of several outputs
+    name: str = plan.op.name
+    return name.lstrip("_")
+
+
+def _rebuild(
+    kind: type[Tensor],
+    array: Any,
+    device: Device,
+    requires_grad: builtins.bool,
+    name: str | None,
+) -> Tensor:
+    """A leaf of this class, for copies and pickles."""
+    tensor: Tensor = object.__new__(kind)
+    tensor._data, tensor.device = device.from_host(array), device
+    tensor._node, tensor._requires_grad, tensor.name = None, requires_grad, name
+    return tensor

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import operation
-from .operation import PICK, Shape, Variable, clone, pick_each, record_mode, wrap
+from .operation import PICK, Shape, Variable, clone, enable_grad, pick_each, record_mode, wrap
 
 # ---- the backward pass ------------------------------------------------------------------------
 
@@ -34,7 +34,7 @@ def _sweep(
     heap: list[Any] = []
     for tensor, g in outputs:
         device = tensor.device
-        _send(arrived, heap, tensor._node or tensor, g)
+        _send(arrived, heap, tensor._node or tensor, g, g)
     xp = operation.namespace if create_graph else device.xp
     oldest = max(targets) if targets and all(type(key) is int for key in targets) else 0
     while heap:
@@ -54,43 +54,37 @@ def _sweep(
             x = inputs[i]
             if type(x) is not tuple and x is not None and x._change[0] > -number:
                 raise RuntimeError(_changed_since(plan.op.name, x))
+        args, terms = kept, plan.terms
+        if plan.shape_only:
+            args = [Shape(a) if type(a) is tuple else a for a in kept]
         if create_graph:
-            parts = _recorded_parts(node, g, device)
-        else:
-            args = _with_shapes(kept) if plan.shape_only else kept
-            parts = [(i, d(xp, g, output, *args, **params)) for i, d in plan.terms]
-        for i, part in parts:
-            shape = kept[i] if type(kept[i]) is tuple else kept[i].shape
+            args, output, terms = _as_tensors(node, args, g, device)
+        for i, derivative in terms:
+            part = derivative(xp, g, output, *args, **params)
+            shape = args[i].shape
             if part.shape != shape:
                 part = _sum_to(xp, part, shape)
-            x = inputs[i]
-            if type(x) is tuple:  # made by an operation: its node
-                key = x[0]
-                if key in arrived:
-                    arrived[key] = arrived[key] + part  # out of place: the first may be shared
-                else:
-                    arrived[key] = part
-                    heappush(heap, x)
-            elif x in arrived:
-                arrived[x] = arrived[x] + part
-            else:
-                arrived[x] = clone(part) if create_graph and part is g else _own(part, g)
+            _send(arrived, heap, inputs[i], part, g)
     return arrived
+
+
+_recorded_sweep = enable_grad()(_sweep)
 
 
 # ---- its helpers ------------------------------------------------------------------------------
 
 
-def _send(arrived: dict[Any, Any], heap: list[Any], to: Any, g: Any) -> None:
-    """Add a gradient to what has arrived at a leaf or a node."""
+def _send(arrived: dict[Any, Any], heap: list[Any], to: Any, part: Any, g: Any) -> None:
+    """Add a part of the gradient, made from g, to what has arrived at a node or a leaf."""
     is_node = type(to) is tuple
     key = to[0] if is_node else to
     if key in arrived:
-        arrived[key] = arrived[key] + g
+        arrived[key] = arrived[key] + part  # out of place: the first may be shared
+    elif is_node:
+        arrived[key] = part
+        heappush(heap, to)
     else:
-        arrived[key] = g if is_node else _own(g, g)
-        if is_node:
-            heappush(heap, to)
+        arrived[key] = _own(part, g)
 
 
 def _send_to_place(
@@ -116,40 +110,37 @@ def _sum_to(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _own(part: Any, g: Any) -> Any:
-    """An array that nobody else holds: derivatives are linear in g, so only g can be shared."""
+    """A gradient that nobody else holds: derivatives are linear in g, so only g can be shared."""
     if isinstance(part, Variable):
-        return part
+        return clone(part) if part is g else part
     if part is g or part.base is not None or not part.flags.c_contiguous:
         return part.copy()
     return part
 
 
-def _with_shapes(kept: Iterable[Any]) -> list[Any]:
-    return [Shape(a) if type(a) is tuple else a for a in kept]
-
-
-def _recorded_parts(node: Any, g: Any, device: Any) -> list[tuple[int, Any]]:
-    """What the derivatives of a node give for Tensors; a fused one's, through its composition."""
-    _, plan, inputs, kept, output, params, _ = node
+def _as_tensors(node: Any, args: list[Any], g: Any, device: Any) -> tuple[list[Any], Any, Any]:
+    """What the derivatives of a node read, as Tensors; for a fused one, its composition's."""
+    _, plan, inputs, _, output, params, _ = node
     args = [
         x if isinstance(x, Variable) else wrap(a, device, x) if hasattr(a, "dtype") else a
-        for x, a in zip(inputs, kept, strict=True)
+        for x, a in zip(inputs, args, strict=True)
     ]
     if plan.op.composition is not None:
-        return _through_composition(plan, args, g, params)
+        return args, None, _through_composition(plan, args, g, params)
     if plan.keep_output:
         output = (pick_each if type(output) is tuple else wrap)(output, device, node)
-    args = _with_shapes(args)
-    return [(i, d(operation.namespace, g, output, *args, **params)) for i, d in plan.terms]
+    return args, output, plan.terms
 
 
-def _through_composition(plan: Any, args: list[Any], g: Any, params: Any) -> list[tuple[int, Any]]:
+def _through_composition(plan: Any, args: list[Any], g: Any, params: Any) -> list[Any]:
     wanted = [i for i, _ in plan.terms]
+    copies = list(args)
     for i in wanted:
-        args[i] = clone(args[i])  # one input may stand in two places, each with its own gradient
-    numbers = [args[i]._node[0] for i in wanted]
-    found = _sweep([(plan.op.composition(*args, **params), g)], True, set(numbers))
-    return [(i, found[n]) for i, n in zip(wanted, numbers, strict=True) if n in found]
+        copies[i] = clone(args[i])  # one input may stand in two places, each with its own gradient
+    numbers = {i: copies[i]._node[0] for i in wanted}
+    y = plan.op.composition(*copies, **params)
+    found = _sweep([(y, g)], True, set(numbers.values()))
+    return [(i, lambda *_, n=n, **__: found[n]) for i, n in numbers.items() if n in found]
 
 
 def _call_hooks(
@@ -175,16 +166,6 @@ def _changed_since(name: str, x: Any) -> str:
 
 
 # ---- what people call -------------------------------------------------------------------------
-
-
-def _gradients(
-    name: str, pairs: Iterable[tuple[Any, Any]], create_graph: bool, targets: Set[Any] = frozenset()
-) -> dict[Any, Any]:
-    seeds = [(y, _seed(name, y, g, create_graph)) for y, g in pairs]
-    if not create_graph:
-        return _sweep(seeds, False, targets)
-    with record_mode(True):
-        return _sweep(seeds, True, targets)
 
 
 def _seed(name: str, y: Any, g: Any, create_graph: bool) -> Any:
@@ -230,7 +211,9 @@ def backward(y: Any, gradient: Any = None, create_graph: bool = False) -> None:
     Raises RuntimeError where nothing requires a gradient, where y is not one number and no gradient
     is given, and where a value that is needed was changed since the forward pass.
     """
-    for leaf, g in _gradients("backward", [(y, gradient)], create_graph).items():
+    seed = _seed("backward", y, gradient, create_graph)
+    sweep = _recorded_sweep if create_graph else _sweep
+    for leaf, g in sweep([(y, seed)], create_graph).items():
         new = _finish(leaf, g, create_graph)
         old = leaf.grad
         leaf.grad = new if old is None else old + new
@@ -260,7 +243,9 @@ def grad(
                 "Make it with requires_grad=True before it is used."
             )
     keys = [x if x._node is None else x._node[0] for x in xs]
-    arrived = _gradients("grad", zip(ys, gs, strict=True), create_graph, set(keys))
+    seeds = [(y, _seed("grad", y, g, create_graph)) for y, g in zip(ys, gs, strict=True)]
+    sweep = _recorded_sweep if create_graph else _sweep
+    arrived = sweep(seeds, create_graph, set(keys))
     results = []
     for i, (x, key) in enumerate(zip(xs, keys, strict=True)):
         if key not in arrived and not allow_unused:

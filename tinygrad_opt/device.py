@@ -23,10 +23,10 @@ class DeviceError(RuntimeError):
 
 
 class Device:
-    """`Device("cpu")`, `Device("cuda")` or `Device("cuda:1")`: one object for each, compared by `is`.
+    """`Device("cpu")`, `Device("cuda")`, `Device("cuda:1")`: one object for each, compared by `is`.
 
-    ``xp`` is numpy or cupy. Raises ValueError for an unknown name and DeviceError where the GPU, its
-    driver or CuPy is missing.
+    ``xp`` is numpy or cupy. Raises ValueError for an unknown name and DeviceError where the GPU,
+    its driver or CuPy is missing.
     """
 
     __slots__ = ("index", "kind", "xp")
@@ -36,7 +36,7 @@ class Device:
     index: int
     xp: Any
 
-    def __new__(cls, spec: str | Device) -> Device:
+    def __new__(cls, spec: str | Device) -> Device:  # noqa: D102
         if isinstance(spec, Device):
             return spec
         match = re.fullmatch(r"(cpu)|(cuda)(?::(\d+))?", str(spec))

@@ -32,7 +32,7 @@ class Variable:
     changed, on the clock that numbers the nodes. What most tensors never have is a class attribute.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_data", "_node", "device", "_requires_grad")
+    __slots__ = ("__dict__", "__weakref__", "_data", "_node", "_requires_grad", "device")
     _data: Any
     _node: Any
     device: Any
@@ -55,6 +55,7 @@ def connect(new_class: type[Variable], ops: Any) -> None:
 
 
 def wrap(array: Any, device: Any, node: Any = None) -> Any:
+    """A tensor around a raw array, made by this node or, without one, a leaf."""
     out = object.__new__(tensor_class)
     out._data, out.device, out._node, out._requires_grad = array, device, node, node is not None
     return out
@@ -199,17 +200,18 @@ def _function(op: Op) -> Callable[..., Any]:
         saved = y
         if type(y) is tuple:
             if composition is None:
-                return _several(y, device, node(wants, origins, arrays, y, params))
+                wanted = wants & (wants - 1) and recording()
+                return _several(y, device, wanted and node(wants, origins, arrays, y, params))
             y, saved = y
         if isinstance(y, np.generic):
             y = np.asarray(y)
         if y.dtype is FLOAT64 and not casts:
             y = _weak(y, arrays)
-        return wrap(y, device, node(wants, origins, arrays, saved, params))
+        if wants & (wants - 1) and recording():
+            return wrap(y, device, node(wants, origins, arrays, saved, params))
+        return wrap(y, device)
 
     def node(wants: int, origins: list[Any], arrays: list[Any], output: Any, params: Any) -> Any:
-        if not wants & (wants - 1) or not recording():
-            return None
         plan = plans.get(wants) or op.plan(wants, len(arrays))
         if not plan.terms:
             return None
@@ -256,7 +258,7 @@ def fused(
 
 def _several(ys: Any, device: Any, node: Any) -> tuple[Any, ...]:
     """The results of an operation with several outputs, which its derivatives see together."""
-    if node is None:
+    if not node:
         return tuple(wrap(y, device) for y in ys)
     return pick_each(ys, device, (*node[:4], ys, *node[5:]))
 
@@ -311,7 +313,9 @@ class Plan:
     def __init__(self, op: Op, derivatives: Sequence[Any], wanted: Sequence[bool]) -> None:
         self.op = op
         self.terms = [
-            (i, d) for i, (d, want) in enumerate(zip(derivatives, wanted, strict=True)) if want and d
+            (i, d)
+            for i, (d, want) in enumerate(zip(derivatives, wanted, strict=True))
+            if want and d
         ]
         read = [
             (False, ()) if op.shapes_only else _reads(derivative, len(wanted))
@@ -369,4 +373,5 @@ class Shape:
 
     @property
     def ndim(self) -> int:
+        """The number of axes."""
         return len(self.shape)

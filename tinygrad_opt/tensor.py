@@ -24,6 +24,16 @@ from .operation import Variable, changed, connect, is_grad_enabled, wrap
 Method = Callable[..., "Tensor"]
 
 
+def _reflected(operation: Method) -> Method:
+    """``other + self``, where other is no Tensor."""
+    return lambda self, other: operation(other, self)
+
+
+def _in_place(symbol: str, operation: Method) -> Method:
+    """``self += other``: the result is written into the array of self."""
+    return lambda self, other: self._write(symbol, ..., operation(self.detach(), other))
+
+
 class Tensor(Variable):
     """An n-dimensional array that can tell its gradient.
 
@@ -99,7 +109,7 @@ class Tensor(Variable):
         notes = [] if self.dtype in (np.float32, np.int64, np.bool_) else [f"dtype={self.dtype}"]
         notes += [] if self.device.kind == "cpu" else [f"device={self.device!r}"]
         if self._node is not None:
-            notes.append(f"made by {_maker(self._node)}")
+            notes.append(f"made by {maker_of(self._node)}")
         elif self.requires_grad:
             notes.append("requires_grad=True")
         return f"tensor({', '.join([text, *notes])})"
@@ -130,7 +140,7 @@ class Tensor(Variable):
         return self._data.item()
 
     def numpy(self) -> np.ndarray[Any, Any]:
-        """The NumPy array itself; RuntimeError in a graph, DeviceError elsewhere than on the CPU."""
+        """The NumPy array itself; RuntimeError in a graph, DeviceError where it is on a GPU."""
         if self.device.kind != "cpu":
             raise DeviceError(f"numpy: the tensor is on {self.device}. Write t.cpu().numpy().")
         if self.requires_grad:
@@ -291,7 +301,7 @@ class Tensor(Variable):
         """In-place changes are for leaves that no gradient is asked of, or under no_grad."""
         if self._node is not None:
             raise RuntimeError(
-                f"x {symbol} ...: x was made by {_maker(self._node)} and is part of a graph, so "
+                f"x {symbol} ...: x was made by {maker_of(self._node)} and is part of a graph, so "
                 "its value is still needed for the gradient. Write a new tensor: x = x + ..."
             )
         if self.requires_grad and is_grad_enabled():
@@ -303,18 +313,6 @@ class Tensor(Variable):
         self._data[ops.raw_index(index)] = getattr(value, "_data", value)
         changed([self], f"{symbol} in place")
         return self
-
-    def __iadd__(self, other: Any) -> Tensor:
-        return self._write("+=", ..., self.detach() + other)
-
-    def __isub__(self, other: Any) -> Tensor:
-        return self._write("-=", ..., self.detach() - other)
-
-    def __imul__(self, other: Any) -> Tensor:
-        return self._write("*=", ..., self.detach() * other)
-
-    def __itruediv__(self, other: Any) -> Tensor:
-        return self._write("/=", ..., self.detach() / other)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._write("[...] =", index, value)
@@ -330,20 +328,16 @@ class Tensor(Variable):
     __neg__: Method = ops.negative
     __abs__: Method = ops.absolute
 
-    def __radd__(self, other: Any) -> Tensor:
-        return ops.add(other, self)  # type: ignore[no-any-return]
+    __radd__: Method = _reflected(ops.add)
+    __rsub__: Method = _reflected(ops.subtract)
+    __rmul__: Method = _reflected(ops.multiply)
+    __rtruediv__: Method = _reflected(ops.divide)
+    __rpow__: Method = _reflected(ops.power)
 
-    def __rsub__(self, other: Any) -> Tensor:
-        return ops.subtract(other, self)  # type: ignore[no-any-return]
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return ops.multiply(other, self)  # type: ignore[no-any-return]
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return ops.divide(other, self)  # type: ignore[no-any-return]
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return ops.power(other, self)  # type: ignore[no-any-return]
+    __iadd__: Method = _in_place("+=", ops.add)
+    __isub__: Method = _in_place("-=", ops.subtract)
+    __imul__: Method = _in_place("*=", ops.multiply)
+    __itruediv__: Method = _in_place("/=", ops.divide)
 
     def __pos__(self) -> Tensor:
         return self
@@ -483,7 +477,7 @@ def _plain(data: Any) -> Any:
     return data
 
 
-def _maker(node: Any) -> str:
+def maker_of(node: Any) -> str:
     """The name of the operation that made a tensor."""
     plan = node[1] if hasattr(node[1], "op") else node[2][0][1]  # one of several outputs
     name: str = plan.op.name

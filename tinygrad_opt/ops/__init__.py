@@ -1,5 +1,6 @@
 """The operations, under NumPy's names: what stands for ``xp`` where a rule gets Tensors."""
 
+from __future__ import annotations
 
 from ..operation import clone, wrap
 from .elementwise import (
@@ -95,6 +96,7 @@ from .shape import (
     moveaxis,
     pad,
     permute,
+    raw_index,
     repeat,
     reshape,
     roll,
@@ -121,3 +123,6 @@ def ones_like(x):
     """Ones of the shape, dtype and device of x."""
     return wrap(x.device.xp.ones(x.shape, x.dtype), x.device)
 
+
+_for_rules = {"raw_index", "scatter_add", "wrap"}
+__all__ = [n for n, f in globals().items() if callable(f) and n[0] != "_" and n not in _for_rules]

@@ -7,8 +7,6 @@ Order: arithmetic · exponentials and roots · trigonometry · choosing · activ
 comparisons.
 """
 
-# ruff: noqa: D103  a composition of one line needs no more than its name
-
 from __future__ import annotations
 
 import math
@@ -85,7 +83,7 @@ def absolute(xp, x):
     return xp.abs(x)
 
 
-abs = absolute  # noqa: A001
+abs = absolute
 
 
 @op(_zero)
@@ -359,7 +357,7 @@ def ceil(xp, x):
 
 
 @op(lambda xp, g, y, x, decimals=0: xp.zeros_like(g))
-def round(xp, x, decimals=0):  # noqa: A001
+def round(xp, x, decimals=0):
     """To the nearest value with that many decimals; halves go to the even one."""
     return xp.round(x, decimals)
 

@@ -12,8 +12,7 @@ from ..operation import fused
 from .elementwise import exp, multiply, subtract
 from .linalg import matmul, same_float
 from .reduce import logsumexp, mean
-from .reduce import sum as total
-from .shape import getitem, reshape, swapaxes, transpose
+from .shape import getitem, transpose
 
 # ---- linear -----------------------------------------------------------------------------------
 
@@ -34,7 +33,10 @@ def _explain_linear(name, x, weight, bias=(), **params):
             f"linear: the input has {x[-1]} features, {x}, and the weight {weight} expects "
             f"{weight[1]}; weights are (out, in)."
         )
-    return f"linear: input {x}, weight {weight} and bias {bias} do not fit: (…, in), (out, in), (out,)."
+    return (
+        f"linear: input {x}, weight {weight} and bias {bias} do not fit; they are (…, in), "
+        "(out, in) and (out,)."
+    )
 
 
 @fused(
@@ -135,8 +137,8 @@ def check_labels(logits, labels, ignore_index=None):
     array = labels._data
     if array.dtype.kind not in "iu":
         raise TypeError(
-            f"cross_entropy: labels are {array.dtype}. Give class numbers as integers, or one row of "
-            f"probabilities per example with shape {logits.shape}."
+            f"cross_entropy: labels are {array.dtype}. Give class numbers as integers, or one row "
+            f"of probabilities per example with shape {logits.shape}."
         )
     if array.shape != shape:
         raise ValueError(

@@ -51,7 +51,9 @@ def _explain_matmul(name, a, b):
         if b[1] == a[0]:
             return f"{text} The other order, {b} @ {a}, would fit."
         if a[1] == b[1]:
-            return f"{text} a @ b.T would fit; a weight stored as (out, in) is meant for linear(x, w)."
+            return (
+                f"{text} a @ b.T would fit; a weight stored as (out, in) is meant for linear(x, w)."
+            )
         if a[0] == b[0]:
             return f"{text} a.T @ b would fit."
     return text
@@ -87,9 +89,7 @@ def _einsum_back(i):
         back = xp.einsum(spec, g, *(x for _, x in others))
         sizes = iter(back.shape)
         back = xp.reshape(back, tuple(next(sizes) if c in known else 1 for c in mine))
-        shape = tuple(
-            max(n, m) for n, m in zip(back.shape, operands[i].shape, strict=True)
-        )
+        shape = tuple(max(n, m) for n, m in zip(back.shape, operands[i].shape, strict=True))
         return xp.broadcast_to(back, shape)
 
     return derivative
@@ -130,16 +130,20 @@ def _explicit(subscripts, operands):
 def einsum(subscripts, *operands):
     """Sums of products by named axes: "ij,jk->ik" is a matrix product, "ii->" the trace."""
     terms, result = _explicit(subscripts, operands)
-    operands = list(operands)
-    for place, term in enumerate(terms):
-        while len(set(term)) < len(term):  # a letter twice in one term means a diagonal
-            letter = next(c for c in term if term.count(c) > 1)
-            first = term.index(letter)
-            second = term.index(letter, first + 1)
-            operands[place] = diagonal(operands[place], 0, first, second)
-            term = "".join(c for i, c in enumerate(term) if i not in (first, second)) + letter
-        terms[place] = term
-    return _einsum(*operands, subscripts=",".join(terms) + "->" + result)
+    pairs = [_without_repeats(term, x) for term, x in zip(terms, operands, strict=True)]
+    subscripts = ",".join(term for term, _ in pairs) + "->" + result
+    return _einsum(*(x for _, x in pairs), subscripts=subscripts)
+
+
+def _without_repeats(term, x):
+    """A letter twice in one term means a diagonal."""
+    while len(set(term)) < len(term):
+        letter = next(c for c in term if term.count(c) > 1)
+        first = term.index(letter)
+        second = term.index(letter, first + 1)
+        x = diagonal(x, 0, first, second)
+        term = term[:first] + term[first + 1 : second] + term[second + 1 :] + letter
+    return term, x
 
 
 # ---- compositions -----------------------------------------------------------------------------

@@ -5,8 +5,6 @@
 Order: sums and means · spread · extremes · norms · running sums · indices and truth (no gradient).
 """
 
-# ruff: noqa: A001  NumPy's names: sum, max, min, any, all
-
 from __future__ import annotations
 
 from math import prod as count_of

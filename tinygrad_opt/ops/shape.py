@@ -6,6 +6,7 @@ Order: new shapes · axes · joining and cutting · picking elements · repeatin
 from __future__ import annotations
 
 import builtins
+from itertools import pairwise
 
 import numpy as np
 
@@ -166,9 +167,7 @@ def split(x, sections, axis=0):
         sections = range(n // sections, n, n // sections)
     before = (slice(None),) * (axis % x.ndim)
     edges = [0, *sections, n]
-    return [
-        x[(*before, slice(a, b))] for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    return [x[(*before, slice(a, b))] for a, b in pairwise(edges)]
 
 
 def _pad_back(xp, g, y, x, pad_width, value=0):
@@ -202,11 +201,6 @@ def _is_basic(index):
     return builtins.all(isinstance(i, basic) and not isinstance(i, bool) for i in parts)
 
 
-@op(lambda xp, g, y, x, index: scatter_add.within(xp, g, index=index, shape=x.shape))
-def _getitem(xp, x, index):
-    return x[index]
-
-
 @op(lambda xp, g, y, x, index, shape: g[index])
 def scatter_add(xp, x, index, shape):
     """Zeros of this shape with x added at an index; repeated places add up."""
@@ -216,6 +210,11 @@ def scatter_add(xp, x, index, shape):
     else:
         xp.add.at(out, index, x)
     return out
+
+
+@op(lambda xp, g, y, x, index: scatter_add.within(xp, g, index=index, shape=x.shape))
+def _getitem(xp, x, index):
+    return x[index]
 
 
 def getitem(x, index):
@@ -244,10 +243,9 @@ def diagonal(x, offset=0, axis1=0, axis2=1):
     """The diagonal of two axes, as the last axis; offset > 0 lies above the main one."""
     x = moveaxis(x, (axis1, axis2), (-2, -1))
     rows, columns = x.shape[-2:]
-    count = builtins.max(0, builtins.min(rows + builtins.min(offset, 0), columns - builtins.max(offset, 0)))
-    xp = x.device.xp
-    i = xp.arange(count)
-    return x[..., i - builtins.min(offset, 0), i + builtins.max(offset, 0)]
+    down, right = builtins.max(-offset, 0), builtins.max(offset, 0)
+    i = x.device.xp.arange(builtins.max(0, builtins.min(rows - down, columns - right)))
+    return x[..., i + down, i + right]
 
 
 # ---- repeating --------------------------------------------------------------------------------

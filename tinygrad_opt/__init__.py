@@ -8,8 +8,6 @@
 Operations carry NumPy's names; `nn`, `optim` and `optim.lr_scheduler` carry PyTorch's.
 """
 
-# ruff: noqa: A004  NumPy's names: sum, max, abs, …
-
 from .autograd import grad
 from .creation import *
 from .device import Device, DeviceError, default_device, use_device

@@ -59,6 +59,8 @@ def _sweep(
             args = [Shape(a) if type(a) is tuple else a for a in kept]
         if create_graph:
             args, output, terms = _as_tensors(node, args, g, device)
+        elif plan.arrives:
+            g = plan.arrives(xp, g, output)
         for i, derivative in terms:
             part = derivative(xp, g, output, *args, **params)
             shape = args[i].shape

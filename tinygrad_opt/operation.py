@@ -107,13 +107,14 @@ class Op:
         *,
         each: Callable[[int], Callable[..., Any]] | None = None,
         composition: Callable[..., Any] | None = None,
+        arrives: Callable[..., Any] | None = None,
         explain: Callable[..., str | None] | None = None,
         casts: bool = False,
         shapes_only: bool = False,
     ) -> None:
-        self.value, self.name, self.derivatives = value, value.__name__, derivatives
+        self.value, self.name, self.derivatives = value, value.__name__.lstrip("_"), derivatives
         self.each, self.composition, self.casts = each, composition, casts
-        self.shapes_only = shapes_only
+        self.shapes_only, self.arrives = shapes_only, arrives
         self.explain = explain or _explain_broadcast
         self.arity = -1 if each else len(derivatives)
         self.signature = inspect.signature(value)
@@ -145,6 +146,13 @@ class Op:
                 raise TypeError(f"{self.name}: the argument {name} is missing.")
             inputs.append(params.pop(name, None))
         return inputs, params
+
+    def explain_error(self, error: Exception, *shapes: Any, **params: Any) -> str:
+        """The sentence for what went wrong; NumPy's own where we have no better one."""
+        text = str(error)
+        if text.startswith(f"{self.name}:"):
+            return text
+        return self.explain(self.name, *shapes, **params) or f"{self.name}: {text}"
 
     def number(self, x: Any) -> Any:
         """A Python number: weak, so that float32 stays float32."""
@@ -195,8 +203,7 @@ def _function(op: Op) -> Callable[..., Any]:
             y = value(device.xp, *arrays, **params)
         except (ValueError, TypeError) as error:
             shapes = [np.shape(a) for a in arrays]
-            text = op.explain(name, *shapes, **params) or f"{name}: {error}"
-            raise type(error)(text) from None
+            raise type(error)(op.explain_error(error, *shapes, **params)) from None
         saved = y
         if type(y) is tuple:
             if composition is None:
@@ -252,6 +259,7 @@ def fused(
 
     Its value may return ``(y, saved)``; the derivatives then get ``saved`` where others get y. They
     see raw arrays only: for gradients of gradients the composition is differentiated instead.
+    ``arrives(xp, g, y)`` is what all of them have in common: the g that they get.
     """
     return lambda value: _function(Op(value, derivatives, composition=composition, **options))
 
@@ -308,7 +316,7 @@ class Plan:
     A fused operation keeps all, for its composition.
     """
 
-    __slots__ = ("keep_output", "op", "reads", "shape_only", "terms", "unlinked")
+    __slots__ = ("arrives", "keep_output", "op", "reads", "shape_only", "terms", "unlinked")
 
     def __init__(self, op: Op, derivatives: Sequence[Any], wanted: Sequence[bool]) -> None:
         self.op = op
@@ -321,7 +329,8 @@ class Plan:
             (False, ()) if op.shapes_only else _reads(derivative, len(wanted))
             for _, derivative in self.terms
         ]
-        self.keep_output = any(output for output, _ in read)
+        self.arrives = op.arrives
+        self.keep_output = bool(op.arrives) or any(output for output, _ in read)
         self.reads = tuple(sorted({i for _, inputs in read for i in inputs}))
         everything = range(len(wanted))
         kept = set(everything if op.composition else self.reads)

@@ -66,7 +66,7 @@ from .elementwise import (
     tanh,
     where,
 )
-from .fused import cross_entropy, dropout, linear, log_softmax, mse_loss, softmax
+from .fused import cross_entropy, dropout, linear, linear_relu, log_softmax, mse_loss, softmax
 from .linalg import dot, einsum, matmul, outer, trace
 from .reduce import (
     all,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from string import ascii_letters
 
 from ..operation import op
+from .checks import check_same_float
 from .elementwise import multiply
 from .reduce import sum as total
 from .shape import diagonal, expand_dims, reshape
@@ -59,17 +60,10 @@ def _explain_matmul(name, a, b):
     return text
 
 
-def same_float(name, a, b):
-    """Products of two float dtypes are a mistake more often than a wish."""
-    if a.dtype != b.dtype and a.dtype.kind == b.dtype.kind == "f":
-        raise TypeError(
-            f"{name}: {a.dtype} meets {b.dtype}. Convert one of them: a.astype('{b.dtype}')."
-        )
-
-
 @op(_matmul_left, _matmul_right, explain=_explain_matmul)
 def matmul(xp, a, b):
     """a @ b: (…, n, k) @ (…, k, m) -> (…, n, m); vectors as in NumPy, stacks broadcast."""
+    check_same_float("matmul", a, b)
     return xp.matmul(a, b)
 
 

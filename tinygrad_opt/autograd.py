@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import operation
+from .constants import ones
 from .operation import PICK, Shape, Variable, clone, enable_grad, pick_each, record_mode, wrap
 
 # ---- the backward pass ------------------------------------------------------------------------
@@ -78,15 +79,17 @@ _recorded_sweep = enable_grad()(_sweep)
 
 def _send(arrived: dict[Any, Any], heap: list[Any], to: Any, part: Any, g: Any) -> None:
     """Add a part of the gradient, made from g, to what has arrived at a node or a leaf."""
-    is_node = type(to) is tuple
-    key = to[0] if is_node else to
-    if key in arrived:
-        arrived[key] = arrived[key] + part  # out of place: the first may be shared
-    elif is_node:
-        arrived[key] = part
-        heappush(heap, to)
+    if type(to) is tuple:
+        key = to[0]
+        if key in arrived:
+            arrived[key] = arrived[key] + part  # out of place: the first may be shared
+        else:
+            arrived[key] = part
+            heappush(heap, to)
+    elif to in arrived:
+        arrived[to] = arrived[to] + part
     else:
-        arrived[key] = _own(part, g)
+        arrived[to] = _own(part, g)
 
 
 def _send_to_place(
@@ -185,8 +188,8 @@ def _seed(name: str, y: Any, g: Any, create_graph: bool) -> Any:
                 f".mean() first, or pass the gradient that arrives: y.backward(g) with g of shape "
                 f"{array.shape}."
             )
-        ones = y.device.xp.ones(array.shape, array.dtype)
-        return wrap(ones, y.device) if create_graph else ones
+        g = ones(y.device.xp, array.shape, array.dtype)
+        return wrap(g, y.device) if create_graph else g
     if not isinstance(g, Variable):
         g = operation.tensor_class(g, device=y.device)
     if g._data.shape != array.shape:

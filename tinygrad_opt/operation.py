@@ -330,7 +330,9 @@ class Plan:
             for _, derivative in self.terms
         ]
         self.arrives = op.arrives
-        self.keep_output = bool(op.arrives) or any(output for output, _ in read)
+        self.keep_output = any(output for output, _ in read)
+        if op.arrives:
+            self.keep_output |= _reads(op.arrives, 0)[0]
         self.reads = tuple(sorted({i for _, inputs in read for i in inputs}))
         everything = range(len(wanted))
         kept = set(everything if op.composition else self.reads)

@@ -11,6 +11,7 @@ from .elementwise import (
     arcsin,
     arctan,
     arctan2,
+    binary_cross_entropy,
     ceil,
     clip,
     cos,
@@ -66,7 +67,16 @@ from .elementwise import (
     tanh,
     where,
 )
-from .fused import cross_entropy, dropout, linear, linear_relu, log_softmax, mse_loss, softmax
+from .fused import (
+    cross_entropy,
+    dropout,
+    linear,
+    linear_relu,
+    log_softmax,
+    mse_loss,
+    softmax,
+    standardize,
+)
 from .linalg import dot, einsum, matmul, outer, trace
 from .reduce import (
     all,

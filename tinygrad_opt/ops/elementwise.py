@@ -3,8 +3,8 @@
 Read a decorator line as in the back of a calculus book: g is the gradient that arrives, y the
 output; the rest are the inputs. Where inputs broadcast, the engine adds the gradient up again.
 
-Order: arithmetic · exponentials and roots · trigonometry · choosing · activations · rounding ·
-comparisons.
+Order: arithmetic · exponentials and roots · trigonometry · choosing · activations · losses ·
+rounding · comparisons.
 """
 
 from __future__ import annotations
@@ -339,6 +339,18 @@ def hardsigmoid(x):
 def hardswish(xp, x):
     """x · hardsigmoid(x) (Howard et al. 2019, arXiv:1905.02244)."""
     return x * xp.clip(x + 3, 0, 6) / 6
+
+
+# ---- losses -----------------------------------------------------------------------------------
+
+
+@op(
+    lambda xp, g, y, p, t: g * (p - t) / xp.maximum(p * (1 - p), 1e-12),
+    lambda xp, g, y, p, t: g * (xp.maximum(xp.log1p(-p), -100) - xp.maximum(xp.log(p), -100)),
+)
+def binary_cross_entropy(xp, p, t):
+    """−t ln p − (1 − t) ln(1 − p), each logarithm held above −100, as in PyTorch."""
+    return (t - 1) * xp.maximum(xp.log1p(-p), -100) - t * xp.maximum(xp.log(p), -100)
 
 
 # ---- rounding: flat between the jumps ---------------------------------------------------------

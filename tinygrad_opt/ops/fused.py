@@ -3,15 +3,16 @@
 The composition is the definition: tests hold the two equal in value and gradient, and gradients of
 gradients differentiate the composition. The derivatives here see raw arrays only.
 
-Order: linear · softmax and its logarithm · cross-entropy · squared error · dropout.
+Order: linear · softmax and its logarithm · cross-entropy · squared error · normalization ·
+dropout.
 """
 
 from __future__ import annotations
 
+from ..constants import ones, positions, zero
 from ..operation import fused
 from .checks import check_labels, check_same_float, check_same_shape
-from .constants import ones, positions, zero
-from .elementwise import exp, multiply, relu, subtract
+from .elementwise import exp, multiply, relu, sqrt, subtract
 from .linalg import matmul
 from .reduce import logsumexp, mean
 from .shape import getitem, transpose
@@ -41,18 +42,19 @@ def _explain_linear(name, x, weight, bias=(), **params):
     )
 
 
-_linear_derivatives = (
-    lambda xp, g, y, x, weight, bias: _rows(g).dot(weight).reshape(x.shape),
-    lambda xp, g, y, x, weight, bias: _rows(g).T.dot(_rows(x)),
-    lambda xp, g, y, x, weight, bias: _column_sums(xp, _rows(g)),
+_linear_derivatives = (  # they get g as rows
+    lambda xp, g, y, x, weight, bias: g.dot(weight).reshape(x.shape),
+    lambda xp, g, y, x, weight, bias: g.T.dot(_rows(x)),
+    lambda xp, g, y, x, weight, bias: ones(xp, len(g), g.dtype).dot(g),
 )
 
 
-def _column_sums(xp, g):
-    return ones(xp, len(g), g.dtype).dot(g)
-
-
-@fused(_linear, *_linear_derivatives, explain=_explain_linear)
+@fused(
+    _linear,
+    *_linear_derivatives,
+    arrives=lambda xp, g, y: _rows(g),
+    explain=_explain_linear,
+)
 def linear(xp, x, weight, bias=None):
     """x Wᵀ + b: x (…, in), weight (out, in), bias (out,) -> (…, out)."""
     check_same_float("linear", x, weight)
@@ -65,7 +67,7 @@ def linear(xp, x, weight, bias=None):
 @fused(
     lambda x, weight, bias=None: relu(_linear(x, weight, bias)),
     *_linear_derivatives,
-    arrives=lambda xp, g, y: xp.multiply(g, y > zero(xp, y.dtype)),
+    arrives=lambda xp, g, y: _rows(xp.multiply(g, y > zero(xp, y.dtype))),
     explain=_explain_linear,
 )
 def linear_relu(xp, x, weight, bias=None):
@@ -140,6 +142,8 @@ def cross_entropy(xp, logits, labels):
     z -= xp.maximum.reduce(z)
     e = xp.exp(z)
     total_e = ones(xp, n_classes, e.dtype).dot(e)
+    if labels.itemsize < 8:
+        labels = labels.astype("int64")  # in uint8, label · n would overflow
     index = labels * n + positions(xp, n)
     losses = xp.log(total_e) - z.reshape(-1)[index]
     return ones(xp, n, e.dtype).dot(losses) / n, (e, total_e, index)
@@ -164,6 +168,37 @@ def mse_loss(xp, prediction, target):
     difference = prediction - target
     flat = difference.reshape(-1)
     return flat.dot(flat) / flat.size, difference
+
+
+# ---- normalization ----------------------------------------------------------------------------
+
+
+def _standardize(x, axis, eps):
+    centered = subtract(x, mean(x, axis=axis, keepdims=True))
+    return centered / sqrt(mean(multiply(centered, centered), axis=axis, keepdims=True) + eps)
+
+
+def _means(a, axis):
+    total = a.sum(axis=axis, keepdims=True)
+    total *= total.size / max(1, a.size)
+    return total
+
+
+def _standardize_back(xp, g, saved, x, axis, eps):
+    y, scale = saved
+    dx = g - _means(g, axis)
+    dx -= y * _means(g * y, axis)
+    dx *= scale
+    return dx
+
+
+@fused(_standardize, _standardize_back)
+def standardize(xp, x, axis, eps):
+    """(x − x̄) / √(var x + ε) over these axes: what batch and layer normalization share."""
+    y = x - _means(x, axis)
+    scale = 1 / xp.sqrt(_means(y * y, axis) + eps)
+    y *= scale
+    return y, (y, scale)
 
 
 # ---- dropout ----------------------------------------------------------------------------------

@@ -1,0 +1,277 @@
+"""Losses: golden values, extreme scores, ignored labels, wrong targets as sentences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_opt import nn
+from tinygrad_opt.creation import ones, randn, tensor, zeros
+from tinygrad_opt.nn import functional as F
+from tinygrad_opt.tensor import Tensor
+
+LOGITS = np.array([[1.0, 2, 3], [1, 1, 1]])
+
+
+def text_of(error: pytest.ExceptionInfo[BaseException]) -> str:
+    return str(error.value)
+
+
+# ---- cross-entropy ------------------------------------------------------------------------------
+
+
+def test_cross_entropy_has_its_golden_value_and_gradient() -> None:
+    logits = tensor(LOGITS, requires_grad=True)
+    loss = nn.CrossEntropyLoss()(logits, tensor([2, 0]))
+    assert loss.item() == 0.7531091265562451
+    loss.backward()
+    softmax = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+    expected = (softmax - np.array([[0, 0, 1], [1, 0, 0]])) / 2
+    np.testing.assert_allclose(logits.grad.data, expected, rtol=1e-12, atol=1e-16)
+    assert np.round(logits.grad.data, 4).tolist() == [
+        [0.045, 0.1224, -0.1674],
+        [-0.3333, 0.1667, 0.1667],
+    ]
+
+
+def test_the_common_case_is_the_fused_operation() -> None:
+    loss = nn.CrossEntropyLoss()(tensor(LOGITS, requires_grad=True), tensor([2, 0]))
+    assert "made by cross_entropy" in repr(loss)
+    squares = nn.MSELoss()(tensor(LOGITS, requires_grad=True), tensor(LOGITS))
+    assert "made by mse_loss" in repr(squares)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "int64", "uint64"])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_labels_may_be_any_integers(dtype: str, reduction: str) -> None:
+    logits, labels = randn(64, 10, dtype=np.float64), np.arange(64) % 10
+    expected = nn.CrossEntropyLoss(reduction=reduction)(logits, tensor(labels)).item()
+    found = nn.CrossEntropyLoss(reduction=reduction)(logits, tensor(labels.astype(dtype)))
+    assert found.item() == pytest.approx(expected, rel=1e-14)
+
+
+def test_extreme_scores_are_exact_and_silent() -> None:  # museum 26
+    logits = tensor([[1000.0, 0.0]], requires_grad=True)
+    loss = nn.CrossEntropyLoss()(logits, tensor([1]))
+    loss.backward()
+    assert loss.item() == 1000 and logits.grad.tolist() == [[1, -1]]
+    spread = nn.CrossEntropyLoss(label_smoothing=0.5)(logits, tensor([1]))
+    assert spread.item() == 750
+
+
+@pytest.mark.parametrize(
+    ("score", "target", "loss", "slope"),
+    [(-1000, 1, 1000, -1), (1000, 1, 0, 0), (1000, 0, 1000, 1)],
+)
+def test_extreme_scores_of_two_classes_are_exact_and_silent(
+    score: float, target: float, loss: float, slope: float
+) -> None:
+    z = tensor([float(score)], requires_grad=True)
+    found = nn.BCEWithLogitsLoss()(z, tensor([float(target)]))
+    found.backward()
+    assert found.item() == loss and z.grad.item() == slope
+
+
+def test_certain_probabilities_are_silent() -> None:
+    p = tensor([0.0, 1.0, 0.0, 1.0], requires_grad=True)
+    loss = nn.BCELoss(reduction="none")(p, tensor([0.0, 1.0, 1.0, 0.0]))
+    assert loss.tolist() == [0, 0, 100, 100]
+    loss.sum().backward()
+    assert np.isfinite(p.grad.data).all()
+
+
+def test_ignored_labels_count_for_nothing() -> None:
+    logits = tensor(LOGITS, requires_grad=True)
+    loss = nn.CrossEntropyLoss()(logits, tensor([2, -100]))
+    alone = nn.CrossEntropyLoss()(tensor(LOGITS[:1]), tensor([2]))
+    loss.backward()
+    assert loss.item() == pytest.approx(alone.item(), rel=1e-14)
+    assert logits.grad.tolist()[1] == [0, 0, 0]
+    masked = tensor(np.array([[0.0, 1.0], [-np.inf, 0.0]]), requires_grad=True)
+    first = nn.CrossEntropyLoss()(masked, tensor([0, -100]))
+    assert first.item() == pytest.approx(np.log(1 + np.e), rel=1e-14)
+
+
+@pytest.mark.parametrize("options", [{}, {"weight": tensor([1.0, 2, 3])}, {"label_smoothing": 0.1}])
+def test_where_all_labels_are_ignored_the_mean_is_nan_and_the_sum_0(options: Any) -> None:
+    logits = tensor(LOGITS.astype(np.float32), requires_grad=True)
+    labels = tensor([-100, -100])
+    loss = nn.CrossEntropyLoss(**options)(logits, labels)
+    assert np.isnan(loss.item())
+    loss.backward()
+    assert not np.nan_to_num(logits.grad.data).any()
+    assert nn.CrossEntropyLoss(**options, reduction="sum")(logits, labels).item() == 0
+
+
+@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss(), nn.CrossEntropyLoss(reduction="sum")])
+def test_labels_that_are_no_classes_are_named(loss: nn.Module) -> None:
+    with pytest.raises(ValueError) as error:
+        loss(zeros(5, 10), tensor([0, 1, 2, 10, 11]))
+    assert text_of(error) == (
+        "cross_entropy: label 10 at position 3 is outside 0..9 for 10 classes. Labels count from 0."
+    )
+    with pytest.raises(ValueError, match=r"label -1 at position 1 is outside"):
+        loss(zeros(3, 10), tensor([-100, -1, 2]))
+    with pytest.raises(TypeError) as wrong:
+        loss(zeros(32, 10), zeros(32))
+    assert text_of(wrong) == (
+        "cross_entropy: labels are float32. Give class numbers as integers, or one row of "
+        "probabilities per example with shape (32, 10)."
+    )
+    with pytest.raises(
+        ValueError, match=r"logits \(4, 3\) want labels of shape \(4,\), not \(4, 1\)"
+    ):
+        loss(zeros(4, 3), zeros(4, 1, dtype=np.int64))
+    with pytest.raises(TypeError, match=r"labels are float32"):
+        loss(zeros(3), zeros(3))
+    with pytest.raises(TypeError, match=r"cross_entropy: the target is a ndarray. Wrap it: tensor"):
+        loss(zeros(2, 3), np.array([0, 1]))
+
+
+def test_options_of_cross_entropy_are_checked() -> None:
+    with pytest.raises(ValueError, match=r"cross_entropy: label_smoothing is 1.5, not in 0..1"):
+        nn.CrossEntropyLoss(label_smoothing=1.5)(zeros(1, 3), tensor([0]))
+    with pytest.raises(ValueError, match=r"weight \(2,\) must hold one number for each class of"):
+        nn.CrossEntropyLoss(ones(2))(zeros(1, 3), tensor([0]))
+    with pytest.raises(TypeError, match=r"cross_entropy: float32 meets float64"):
+        nn.CrossEntropyLoss()(zeros(1, 3), tensor(np.ones((1, 3)) / 3))
+    with pytest.raises(ValueError, match=r"multi_margin_loss: p is 3; it is 1 or 2"):
+        nn.MultiMarginLoss(p=3)(zeros(1, 3), tensor([0]))
+
+
+def test_nll_of_log_softmax_is_the_cross_entropy() -> None:
+    logits, labels = randn(6, 4, dtype=np.float64), tensor([0, 1, 2, 3, 0, -100])
+    one = nn.NLLLoss()(nn.LogSoftmax()(logits), labels)
+    assert one.item() == pytest.approx(nn.CrossEntropyLoss()(logits, labels).item(), rel=1e-14)
+    with pytest.raises(ValueError, match=r"nll_loss: label 9 at position 0"):
+        nn.NLLLoss()(logits, tensor([9] * 6))
+
+
+# ---- shapes and dtypes --------------------------------------------------------------------------
+
+PAIRS: dict[str, nn.Module] = {
+    "mse_loss": nn.MSELoss(),
+    "l1_loss": nn.L1Loss(),
+    "huber_loss": nn.HuberLoss(),
+    "smooth_l1_loss": nn.SmoothL1Loss(),
+    "binary_cross_entropy": nn.BCELoss(),
+    "binary_cross_entropy_with_logits": nn.BCEWithLogitsLoss(),
+    "kl_div": nn.KLDivLoss(),
+    "hinge_loss": nn.HingeLoss(),
+    "hinge_embedding_loss": nn.HingeEmbeddingLoss(),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_column_never_meets_a_row(name: str) -> None:  # museum 38
+    with pytest.raises(ValueError) as error:
+        PAIRS[name](zeros(32, 1), zeros(32))
+    assert text_of(error) == (
+        f"{name}: prediction (32, 1) and target (32,) would be compared every one with every "
+        "other, 1024 differences instead of 32. Write target.reshape(32, 1) or prediction[:, 0]."
+    )
+    with pytest.raises(ValueError, match=rf"{name}: prediction \(2, 3\) and target \(3,\) must"):
+        PAIRS[name](zeros(2, 3), zeros(3))
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_two_float_dtypes_are_named_and_integers_follow(name: str) -> None:
+    prediction = tensor([0.25, 0.5], requires_grad=True)
+    with pytest.raises(TypeError, match=f"{name}: float32 meets float64"):
+        PAIRS[name](prediction, tensor(np.ones(2)))
+    with pytest.raises(TypeError, match=f"{name}: the target is a ndarray. Wrap it"):
+        PAIRS[name](prediction, np.ones(2, np.float32))
+    loss = PAIRS[name](prediction, tensor([1, 1]))
+    loss.backward()
+    assert loss.item() == PAIRS[name](prediction, ones(2)).item()
+    assert loss.dtype == prediction.grad.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", [*PAIRS, "cross_entropy", "nll_loss", "multi_margin_loss"])
+def test_an_unknown_reduction_is_named(name: str) -> None:
+    target: Tensor = ones(3) if name in PAIRS else tensor([0, 1, 2])
+    prediction = tensor([0.5, 0.5, 0.5]) if name in PAIRS else zeros(3, 3)
+    with pytest.raises(ValueError) as error:
+        getattr(F, name)(prediction, target, reduction="avg")
+    assert text_of(error) == "reduction: 'avg' is unknown. Write 'mean', 'sum' or 'none'."
+
+
+def test_values_that_make_no_sense_are_named() -> None:
+    with pytest.raises(ValueError) as error:
+        nn.BCELoss()(tensor([0.5, 1.75]), ones(2))
+    assert text_of(error) == (
+        "binary_cross_entropy: predictions run from 0.5 to 1.75, and probabilities from 0 to 1. "
+        "For raw scores there is binary_cross_entropy_with_logits."
+    )
+    for loss in (nn.HingeLoss(), nn.HingeEmbeddingLoss()):
+        with pytest.raises(ValueError, match=r"targets are -1 and 1, and one is 0. From 0 and 1"):
+            loss(ones(2), tensor([1.0, 0.0]))
+    with pytest.raises(ValueError, match=r"huber_loss: delta is 0"):
+        nn.HuberLoss(delta=0)(ones(1), ones(1))
+    with pytest.raises(ValueError, match=r"smooth_l1_loss: beta is -1"):
+        nn.SmoothL1Loss(beta=-1)(ones(1), ones(1))
+
+
+def test_the_mean_of_nothing_is_nan_and_the_sum_0() -> None:
+    nothing = zeros(0)
+    assert nn.L1Loss(reduction="sum")(nothing, nothing).item() == 0
+
+
+# ---- kinks and margins --------------------------------------------------------------------------
+
+
+def test_huber_at_its_corner_has_slope_delta() -> None:
+    x = tensor(np.array([-0.5, 0.5]), requires_grad=True)
+    nn.HuberLoss(reduction="sum", delta=0.5)(x, zeros(2, dtype=np.float64)).backward()
+    assert x.grad.tolist() == [-0.5, 0.5]
+
+
+def test_hinge_is_the_support_vector_machines_loss() -> None:
+    scores = tensor([2.0, 1.0, 0.25, -1.0], requires_grad=True)
+    target = tensor([1.0, 1.0, 1.0, -1.0])
+    loss = nn.HingeLoss(reduction="none")(scores, target)
+    assert loss.tolist() == [0, 0, 0.75, 0]
+    nn.HingeLoss(margin=2.0, reduction="sum")(scores, target).backward()
+    assert scores.grad.tolist() == [0, -1, -1, 1]  # 0 on the margin itself
+    assert F.hinge_loss(scores, target).item() == 0.75 / 4
+
+
+@pytest.mark.oracle
+def test_hinge_equals_scikit_learns() -> None:
+    from sklearn.metrics import hinge_loss
+
+    scores, target = randn(50, dtype=np.float64), np.sign(randn(50, dtype=np.float64).data)
+    found = nn.HingeLoss()(scores, tensor(target)).item()
+    assert found == pytest.approx(hinge_loss(target, scores.data), rel=1e-12)
+
+
+def test_class_weights_move_and_are_saved_with_the_loss() -> None:
+    loss = nn.CrossEntropyLoss(ones(3)).to("float64")
+    assert loss.weight.dtype == np.float64
+    assert list(loss.state_dict()) == ["weight"] and list(loss.parameters()) == []
+    assert nn.CrossEntropyLoss().state_dict() == {}
+
+
+def test_gradients_of_gradients_go_through_every_kind_of_loss() -> None:
+    from tinygrad_opt.autograd import grad
+
+    for loss, target in [
+        (nn.CrossEntropyLoss(), tensor([2, 0])),
+        (nn.CrossEntropyLoss(label_smoothing=0.1, reduction="sum"), tensor([2, -100])),
+        (nn.BCEWithLogitsLoss(), tensor(np.ones((2, 3)))),
+        (nn.BCELoss(), tensor(np.full((2, 3), 0.5))),
+        (nn.MSELoss(), tensor(np.ones((2, 3)))),
+    ]:
+        x = tensor(LOGITS / 4, requires_grad=True)
+        (first,) = grad(loss(x, target), [x], create_graph=True)
+        (second,) = grad((first * first).sum(), [x])
+        h, direction = 1e-6, np.cos(np.arange(6.0)).reshape(2, 3)
+        sizes = []
+        for side in (h, -h):
+            at = tensor(x.data + side * direction, requires_grad=True)
+            (g,) = grad(loss(at, target), [at])
+            sizes.append((g * g).sum().item())
+        numeric = (sizes[0] - sizes[1]) / (2 * h)
+        assert (second.data * direction).sum() == pytest.approx(numeric, rel=1e-5, abs=1e-9)

@@ -1,0 +1,133 @@
+"""Training with a record, through small problems whose answers are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinygrad_opt as tg
+from tinygrad_opt import nn, optim
+from tinygrad_opt.optim import lr_scheduler
+from tinygrad_opt.teach import History, evaluate, fit
+from tinygrad_opt.teach.fit import penalty
+
+Batches = list[tuple[tg.Tensor, tg.Tensor]]
+
+
+def line(batches: int = 4) -> Batches:
+    """Points of y = 2x − 1."""
+    x = np.linspace(-1, 1, 8 * batches, dtype=np.float32).reshape(batches, 8, 1)
+    return [(tg.tensor(part), tg.tensor(2 * part - 1)) for part in x]
+
+
+def classes() -> Batches:
+    """Two clouds far apart."""
+    rng = np.random.default_rng(0)
+    y = np.arange(32) % 2
+    x = rng.normal(size=(32, 2)).astype(np.float32) + 6 * y[:, None].astype(np.float32)
+    return [(tg.tensor(x[i : i + 8]), tg.tensor(y[i : i + 8])) for i in range(0, 32, 8)]
+
+
+def test_a_line_is_found() -> None:
+    model = nn.Linear(1, 1)
+    history = fit(model, line(), optim.SGD(model.parameters(), lr=0.3), epochs=40)
+    assert model.weight.item() == pytest.approx(2, abs=1e-3)
+    assert model.bias.item() == pytest.approx(-1, abs=1e-3)
+    assert history.status == "ok"
+    assert history.step == list(range(160))
+    assert len(history.loss) == len(history.lr) == 160
+    assert set(history.metrics) == {"train_loss"}
+
+
+def test_the_record_is_what_a_plain_loop_sees() -> None:
+    model = nn.Linear(2, 2)
+    again = nn.Linear(2, 2)
+    again.load_state_dict(model.state_dict())
+    history = fit(model, classes(), optim.Adam(model.parameters(), lr=0.1), epochs=2)
+    optimizer, losses = optim.Adam(again.parameters(), lr=0.1), []
+    for _ in range(2):
+        for x, y in classes():
+            optimizer.zero_grad()
+            loss = nn.CrossEntropyLoss()(again(x), y)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    assert history.loss == losses
+    assert history.metrics["train_loss"] == [
+        (1, pytest.approx(np.mean(losses[:4]))),
+        (2, pytest.approx(np.mean(losses[4:]))),
+    ]
+
+
+def test_accuracy_and_the_test_set_are_noted_each_epoch() -> None:
+    model = nn.Linear(2, 2)
+    seen: list[tuple[int, float | None]] = []
+
+    def watch(epoch: int, history: History) -> None:
+        seen.append((epoch, history.last("test_accuracy")))
+
+    optimizer = optim.Adam(model.parameters(), lr=0.1)
+    history = fit(model, classes(), optimizer, epochs=12, test=classes(), on_epoch=watch)
+    assert [epoch for epoch, _ in seen] == list(range(1, 13))
+    assert history.last("test_accuracy") == evaluate(model, classes())["accuracy"] == 1.0
+    assert history.last("test_loss") == evaluate(model, classes())["loss"]
+    assert history.last("train_accuracy") == pytest.approx(1.0)
+
+
+def test_the_scheduler_moves_after_every_update() -> None:
+    model = nn.Linear(1, 1)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    scheduler = lr_scheduler.ExponentialLR(optimizer, 0.5)
+    history = fit(model, line(2), optimizer, epochs=2, scheduler=scheduler)
+    assert history.lr == [0.1, 0.05, 0.025, 0.0125]
+
+
+def test_a_run_that_diverges_ends_and_says_so() -> None:
+    model = nn.Linear(1, 1)
+    history = fit(model, line(), optim.SGD(model.parameters(), lr=1e4), epochs=50)
+    assert history.status == "diverged"
+    assert history.stopped_at is not None
+    assert len(history.loss) < 50 * 4
+
+
+def test_nan_is_a_status_of_its_own() -> None:
+    model = nn.Linear(1, 1)
+    bad = [(tg.tensor([[np.nan]]), tg.tensor([[1.0]]))]
+    history = fit(model, bad, optim.SGD(model.parameters(), lr=0.1), epochs=3)
+    assert (history.status, history.stopped_at, len(history.loss)) == ("nan", 0, 1)
+
+
+def test_penalties_are_those_of_the_equation() -> None:
+    w = tg.tensor([[1.0, -2.0]], requires_grad=True)
+    penalty([w], l1=0.1, l2=0.5).backward()
+    assert penalty([w], 0.1, 0.5).item() == pytest.approx(0.1 * 3 + 0.25 * 5)
+    np.testing.assert_allclose(w.grad.numpy(), [[0.1 + 0.5, -0.1 - 1.0]], rtol=1e-6)
+
+
+def test_l2_shrinks_weights_and_leaves_biases_alone() -> None:
+    norms = []
+    for l2 in (0.0, 1.0):
+        tg.manual_seed(0)
+        model = nn.Linear(1, 1)
+        fit(model, line(), optim.SGD(model.parameters(), lr=0.3), epochs=40, l2=l2)
+        norms.append(abs(model.weight.item()))
+        assert model.bias.item() == pytest.approx(-1, abs=1e-2)
+    assert norms[1] < 0.6 * norms[0]
+
+
+def test_evaluation_changes_nothing() -> None:
+    model = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2))
+    model[1].eval()
+    before = {name: value.copy() for name, value in model.state_dict().items()}
+    first, second = evaluate(model, classes()), evaluate(model, classes())
+    assert first == second
+    assert [m.training for m in model] == [True, False, True, True]
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+@pytest.mark.parametrize("options", [{"epochs": 0}, {"l1": -1.0}, {"l2": -1e-3}])
+def test_senseless_options_are_refused(options: dict[str, float]) -> None:
+    model = nn.Linear(1, 1)
+    with pytest.raises(ValueError, match="do not make sense"):
+        fit(model, line(), optim.SGD(model.parameters(), lr=0.1), **options)

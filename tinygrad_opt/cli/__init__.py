@@ -1,0 +1,81 @@
+"""The command line: one thin command for each public function.
+
+Exit codes: 0 fine, 1 a training diverged or a check failed, 2 wrong use or a missing thing, 130
+interrupted. Errors are one sentence on stderr; ``--debug`` shows where they come from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from . import data, doctor, lists, train
+from .console import Console
+
+COMMANDS = (train, lists, data, doctor)
+
+WELCOME = """tinygrad_opt {version}: learn, teach and use optimization.
+
+Try
+  tinygrad-opt train digits                          learn handwritten digits
+  tinygrad-opt train spiral --optimizer momentum     another task, another rule
+  tinygrad-opt train digits --schedule cosine --json the record of a run, for programs
+  tinygrad-opt list optimizers                       what there is, with its equation
+  tinygrad-opt doctor                                what is installed, what works
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their flags."""
+    whole = argparse.ArgumentParser(
+        prog="tinygrad-opt",
+        description="Learn, teach and use optimization: train small networks on real data.",
+    )
+    whole.add_argument("--version", action="version", version=f"tinygrad_opt {__version__}")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    shared.add_argument("--no-color", action="store_true", help="plain text (as with NO_COLOR=1)")
+    shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = whole.add_subparsers(dest="command", metavar="COMMAND")
+    for module in COMMANDS:
+        command = commands.add_parser(
+            module.NAME,
+            help=module.HELP,
+            description=f"{module.HELP[0].upper()}{module.HELP[1:]}.",
+            epilog=module.EPILOG,
+            parents=[shared],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return whole
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    whole = parser()
+    try:
+        arguments = whole.parse_args(argv)
+    except SystemExit as end:  # argparse has said why
+        return int(end.code or 0)
+    if arguments.command is None:
+        print(WELCOME.format(version=__version__))
+        whole.print_help()
+        return 0
+    console = Console(as_json=arguments.json, color=not arguments.no_color)
+    try:
+        code: int = arguments.run(arguments, console)
+        return code
+    except KeyboardInterrupt:
+        console.note("Interrupted.")
+        return 130
+    except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
+        sys.stderr.close()
+        return 0
+    except (ValueError, TypeError, KeyError, RuntimeError, OSError, ImportError) as error:
+        if arguments.debug:
+            raise
+        console.note(f"error: {error.args[0] if isinstance(error, KeyError) else error}")
+        return 2

@@ -1,0 +1,80 @@
+"""What the commands print: tables and bars on a terminal, plain lines elsewhere, or one JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+
+class Console:
+    """Results go to stdout, everything else to stderr.
+
+    rich is imported when the first table or bar is drawn. Colour and moving bars are for terminals;
+    NO_COLOR and TERM=dumb are respected.
+    """
+
+    def __init__(self, as_json: bool = False, color: bool = True) -> None:
+        self.as_json = as_json
+        self.color = color and "NO_COLOR" not in os.environ
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person watches."""
+        return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+    def note(self, text: str) -> None:
+        """A message that is no result."""
+        print(text, file=sys.stderr)
+
+    def line(self, text: str = "") -> None:
+        """A line of the result; nothing where the result is JSON."""
+        if not self.as_json:
+            print(text, flush=True)
+
+    def document(self, content: Any) -> None:
+        """The result as strict JSON, the only thing on stdout."""
+        print(json.dumps(content, ensure_ascii=False, allow_nan=False, indent=2))
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+        """A table; numbers stand to the right."""
+        from rich.table import Table
+
+        rows = [list(row) for row in rows]
+        table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+        for place, column in enumerate(columns):
+            numeric = all(isinstance(row[place], (int, float)) for row in rows)
+            table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(number(cell) for cell in row))
+        self._rich().print(table)
+
+    @contextlib.contextmanager
+    def bar(self, total: int) -> Iterator[Any]:
+        """A progress bar, as a function of (done, words); None where it would not move."""
+        if self.as_json or not self.is_terminal:
+            yield None
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+        with Progress(*columns, console=self._rich()) as progress:
+            task = progress.add_task("", total=total)
+            yield lambda done, words: progress.update(task, completed=done, description=words)
+
+    def _rich(self) -> Any:
+        from rich.console import Console as Rich
+
+        plain = not self.is_terminal
+        width = 100 if plain else None
+        return Rich(no_color=not self.color or plain, highlight=False, width=width)
+
+
+def number(value: Any) -> str:
+    """Four significant digits; text as it is."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

@@ -8,6 +8,7 @@
 Operations carry NumPy's names; `nn`, `optim` and `optim.lr_scheduler` carry PyTorch's.
 """
 
+from . import data, nn, optim
 from .autograd import grad
 from .creation import *
 from .device import Device, DeviceError, default_device, use_device

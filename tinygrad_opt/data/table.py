@@ -1,0 +1,176 @@
+"""One's own data: a table in a CSV file, one example a line."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .dataset import Array, Dataset
+
+MOST_CLASSES = 20  # different integers in a target that still count as classes
+LARGEST = float(np.finfo(np.float32).max)
+
+
+def read_csv(path: str | Path, target: str | int | None = None, task: str | None = None) -> Dataset:
+    """A data set from a CSV file: one column is the target, by default the last, the others are x.
+
+    Separated by commas, semicolons or tabs. A first line without any number is the header; without
+    a header columns are called "0", "1", ... The task is "classification" where the target is text
+    or has few different integers, else "regression", unless ``task`` says so. FileNotFoundError
+    for a missing file; ValueError, with line and column, for what is not a full table of numbers.
+    """
+    if task not in (None, "classification", "regression"):
+        raise ValueError(f"read_csv: task is {task!r}. Write 'classification' or 'regression'.")
+    path = Path(path)
+    table = _named(path, _lines(path))
+    column = table.find(target)
+    features = [i for i in range(len(table.names)) if i != column]
+    x = table.numbers(features)
+    y, class_names = table.targets(column, task)
+    names = tuple(table.names[i] for i in features)
+    description = f"{table.names[column]} from {path.name}"
+    return Dataset(path.stem, x, y, class_names, names, description)
+
+
+@dataclasses.dataclass
+class _Table:
+    path: Path
+    names: list[str]
+    lines: list[tuple[int, list[str]]]  # number in the file, cells
+
+    def __post_init__(self) -> None:
+        for line, cells in self.lines:
+            if "" in cells:
+                place = self._place(line, cells.index(""))
+                raise ValueError(f"{place}: the cell is empty. Fill it in or remove the line.")
+
+    def _place(self, line: int, column: int) -> str:
+        return f"read_csv: {self.path}, line {line}, column {self.names[column]!r}"
+
+    def find(self, target: str | int | None) -> int:
+        """The place of the target's column."""
+        n = len(self.names)
+        if target is None:
+            return n - 1
+        if isinstance(target, int) and -n <= target < n:
+            return target % n
+        if target not in self.names:
+            raise ValueError(
+                f"read_csv: {self.path} has no column {target!r}. Its columns are "
+                f"{', '.join(self.names)}."
+            )
+        return self.names.index(str(target))
+
+    def numbers(self, columns: Sequence[int]) -> Array:
+        """These columns as float32 (N, D)."""
+        rows = [[self._number(line, i, cells[i]) for i in columns] for line, cells in self.lines]
+        return np.array(rows, np.float32)
+
+    def _number(self, line: int, column: int, cell: str) -> float:
+        try:
+            number = float(cell)
+        except ValueError:
+            raise ValueError(
+                f"{self._place(line, column)}: {cell!r} is not a number. Code it as one, or remove "
+                "the column or the line."
+            ) from None
+        if not abs(number) <= LARGEST:
+            raise ValueError(
+                f"{self._place(line, column)}: {cell} is no finite float32. Put a number there or "
+                "remove the line."
+            )
+        return number
+
+    def targets(self, column: int, task: str | None) -> tuple[Array, tuple[str, ...]]:
+        """Class numbers and the names of the classes; or float32 numbers and no names."""
+        cells = [cells[column] for _, cells in self.lines]
+        texts = [cell for cell in cells if not _is_number(cell)]
+        kinds = len(set(cells))
+        where = f"read_csv: {self.path}, target {self.names[column]!r}"
+        if kinds == 1:
+            raise ValueError(
+                f"{where}: it is {cells[0]!r} in every line; there is nothing to learn."
+            )
+        if task == "regression":
+            return self.numbers([column])[:, 0], ()
+        few, repeated = kinds <= MOST_CLASSES, 2 * kinds <= len(cells)
+        if texts:
+            if task is None and not (few or repeated):
+                raise ValueError(
+                    f"{where}: it holds text, {texts[0]!r}, but {kinds} different values in "
+                    f"{len(cells)} lines are no classes. Correct the text, choose another target, "
+                    "or say task='classification'."
+                )
+            names, y = np.unique(cells, return_inverse=True)
+            return y.astype(np.int64), tuple(map(str, names))
+        values = self.numbers([column])[:, 0]
+        if task is None and not (few and repeated and (values == np.rint(values)).all()):
+            return values, ()
+        found, y = np.unique(values, return_inverse=True)
+        return y.astype(np.int64), tuple(f"{value:g}" for value in found)
+
+
+def _lines(path: Path) -> list[tuple[int, list[str]]]:
+    """The lines that are not blank, all of the same length."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"read_csv: there is no file {path}.") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"read_csv: {path} is no text in UTF-8. Save it as CSV, UTF-8.") from None
+    first = text.lstrip().partition("\n")[0]
+    separator = max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
+    lines = []
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                lines.append((reader.line_num, cells))
+    except csv.Error as error:
+        raise ValueError(f"read_csv: {path}, line {reader.line_num}: {error}.") from None
+    if not lines:
+        raise ValueError(f"read_csv: {path} is empty.")
+    width = len(lines[0][1])
+    if width < 2:
+        raise ValueError(
+            f"read_csv: {path} has one column; a feature and a target are needed at least, "
+            "separated by commas, semicolons or tabs."
+        )
+    for line, cells in lines:
+        if len(cells) != width:
+            raise ValueError(
+                f"read_csv: {path}, line {line} has {len(cells)} cells, the first line has {width}."
+            )
+    return lines
+
+
+def _named(path: Path, lines: list[tuple[int, list[str]]]) -> _Table:
+    """The table, with the names of its header or the places of its columns as names."""
+    names = lines[0][1]
+    if any(map(_is_number, names)):
+        return _Table(path, [str(i) for i in range(len(names))], lines)
+    if len(lines) == 1:
+        raise ValueError(f"read_csv: {path} has a header and no examples.")
+    for i, name in enumerate(names):
+        if not name:
+            raise ValueError(
+                f"read_csv: {path}: column {i + 1} has no name. Name it; if it only counts the "
+                "lines, remove it."
+            )
+        if name in names[:i]:
+            raise ValueError(f"read_csv: {path} has two columns {name!r}. Rename one.")
+    return _Table(path, names, lines[1:])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -39,15 +39,18 @@ class Console:
         """The result as strict JSON, the only thing on stdout."""
         print(json.dumps(content, ensure_ascii=False, allow_nan=False, indent=2))
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
-        """A table; numbers stand to the right."""
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[Any]], whole: Sequence[str] = ()
+    ) -> None:
+        """A table; numbers stand to the right, and columns named in ``whole`` are never wrapped."""
         from rich.table import Table
 
         rows = [list(row) for row in rows]
-        table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for place, column in enumerate(columns):
             numeric = all(isinstance(row[place], (int, float)) for row in rows)
-            table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+            justify: Any = "right" if numeric else "left"
+            table.add_column(column, justify=justify, overflow="fold", no_wrap=column in whole)
         for row in rows:
             table.add_row(*(number(cell) for cell in row))
         self._rich().print(table)
@@ -70,7 +73,13 @@ class Console:
 
         plain = not self.is_terminal
         width = 100 if plain else None
-        return Rich(no_color=not self.color or plain, highlight=False, width=width)
+        return Rich(
+            no_color=not self.color or plain,
+            markup=False,
+            emoji=False,
+            highlight=False,
+            width=width,
+        )
 
 
 def number(value: Any) -> str:

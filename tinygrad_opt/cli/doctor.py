@@ -19,9 +19,9 @@ HELP = "say what is installed, what works and what to install"
 EPILOG = "example:\n  tinygrad-opt doctor"
 
 EXTRAS = {
-    "matplotlib": "pictures: pip install 'tinygrad-opt[viz]'",
-    "plotly": "pages: pip install 'tinygrad-opt[viz]'",
-    "numba": "a compiled optimizer: pip install 'tinygrad-opt[fast]'",
+    "matplotlib": "optional: pip install 'tinygrad-opt[viz]'",
+    "plotly": "optional: pip install 'tinygrad-opt[viz]'",
+    "numba": "optional: pip install 'tinygrad-opt[fast]'",
 }
 
 

@@ -7,8 +7,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from ..data import DATASETS
 from .. import nn
+from ..data import DATASETS
 from ..optim import OPTIMIZERS
 from ..optim.schedules import SCHEDULES
 from .console import Console
@@ -32,8 +32,12 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     columns, rows = TABLES[arguments.what]()
     if console.as_json:
         console.document([dict(zip(columns, row, strict=True)) for row in rows])
+    elif arguments.what == "optimizers":
+        for name, update, defaults, fixes, source in rows:
+            update = update.replace("\n", "\n    ")
+            console.line(f"{name}: {fixes} ({source})\n    {update}\n    {defaults}\n")
     else:
-        console.table(columns, rows)
+        console.table(columns, rows, whole=("name", "layer or loss"))
     return 0
 
 
@@ -41,12 +45,11 @@ Table = tuple[list[str], list[list[Any]]]
 
 
 def _optimizers() -> Table:
-    columns = ["name", "update", "defaults", "what it fixes", "source"]
     rows = [
         [name, one.equation, one.defaults_text, one.fixes, f"{one.paper}, {one.year}"]
         for name, one in OPTIMIZERS.items()
     ]
-    return columns, rows
+    return ["name", "update", "defaults", "what it fixes", "source"], rows
 
 
 def _schedules() -> Table:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Sized
 from typing import Any, Protocol
 
+from ..device import default_device
 from ..nn import Module
 from ..nn import functional as F
 from ..operation import no_grad
@@ -53,35 +54,36 @@ def fit(
     weights = [p for p in model.parameters() if p.ndim > 1]
     began = time.perf_counter()
     model.train()
-    for epoch in range(1, epochs + 1):
-        losses: list[Tensor] = []
-        sizes: list[int] = []
-        hits = 0.0
-        for x, y in train:
-            optimizer.zero_grad()
-            prediction = model(x)
-            batch_loss = (loss or default_loss(y))(prediction, y)
-            losses.append(batch_loss.detach())
-            sizes.append(len(x))
-            hits += _hits(prediction, y) * len(x)
-            if l1 or l2:
-                batch_loss = batch_loss + penalty(weights, l1, l2)
-            batch_loss.backward()
-            history.lr.append(float(optimizer.param_groups[0]["lr"]))
-            optimizer.step()
-            if scheduler is not None:
-                scheduler.step()
-        history.loss += [one.item() for one in losses]
-        history.step = list(range(len(history.loss)))
-        history.note(epoch, **_means(history.loss[-len(sizes) :], sizes, hits, y))
-        if test is not None:
-            found = evaluate(model, test, loss)
-            history.note(epoch, **{f"test_{name}": value for name, value in found.items()})
-        history.seconds = time.perf_counter() - began
-        if on_epoch is not None:
-            on_epoch(epoch, history)
-        if history.status_step() is not None:
-            break
+    with default_device().errstate(all="ignore"):  # `status` says it better than a warning
+        for epoch in range(1, epochs + 1):
+            losses: list[Tensor] = []
+            sizes: list[int] = []
+            hits = 0.0
+            for x, y in train:
+                optimizer.zero_grad()
+                prediction = model(x)
+                batch_loss = (loss or default_loss(y))(prediction, y)
+                losses.append(batch_loss.detach())
+                sizes.append(len(x))
+                hits += _hits(prediction, y) * len(x)
+                if l1 or l2:
+                    batch_loss = batch_loss + penalty(weights, l1, l2)
+                batch_loss.backward()
+                history.lr.append(float(optimizer.param_groups[0]["lr"]))
+                optimizer.step()
+                if scheduler is not None:
+                    scheduler.step()
+            history.loss += [one.item() for one in losses]
+            history.step = list(range(len(history.loss)))
+            history.note(epoch, **_means(history.loss[-len(sizes) :], sizes, hits, y))
+            if test is not None:
+                found = evaluate(model, test, loss)
+                history.note(epoch, **{f"test_{name}": value for name, value in found.items()})
+            history.seconds = time.perf_counter() - began
+            if on_epoch is not None:
+                on_epoch(epoch, history)
+            if history.status_step() is not None:
+                break
     history.judge()
     if not all(bool(p.isfinite().all()) for p in model.parameters()):
         history.status = "nan"
@@ -100,9 +102,7 @@ def _hits(prediction: Tensor, y: Tensor) -> Any:
     return (prediction.detach().argmax(axis=1) == y).float().mean()
 
 
-def _means(
-    losses: list[float], sizes: list[int], hits: Any, y: Tensor
-) -> dict[str, float | None]:
+def _means(losses: list[float], sizes: list[int], hits: Any, y: Tensor) -> dict[str, float | None]:
     total = sum(sizes)
     mean = sum(loss * n for loss, n in zip(losses, sizes, strict=True)) / total
     classes = y.dtype.kind in "iu"

@@ -75,7 +75,9 @@ class History:
         """The record that `to_json` wrote; ValueError for anything else."""
         data = json.loads(text)
         if not isinstance(data, dict) or data.pop("schema", None) != SCHEMA:
-            raise ValueError(f"History: this JSON is no record of a run; its schema is not {SCHEMA}.")
+            raise ValueError(
+                f"History: this JSON is no record of a run; its schema is not {SCHEMA}."
+            )
         data["metrics"] = {
             name: [(int(epoch), float(value)) for epoch, value in pairs]
             for name, pairs in data["metrics"].items()

@@ -1,0 +1,1 @@
+"""Timings side by side with peers: one run, interleaved, the same weights and losses first."""

@@ -1,0 +1,66 @@
+"""What the README shows is what happens."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tinygrad_opt.cli import main
+from tinygrad_opt.optim import OPTIMIZERS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
+PYTHON = [text for language, text in BLOCKS if language == "python"]
+COMMANDS = [
+    line.split("#")[0].strip()
+    for _, text in BLOCKS
+    for line in text.splitlines()
+    if line.startswith("tinygrad-opt ")
+]
+
+
+@pytest.mark.parametrize("text", PYTHON, ids=range(len(PYTHON)))
+def test_the_code_runs_and_prints_what_its_comments_say(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exec(text, {})
+    printed = capsys.readouterr().out.split("\n")
+    for line, comment in zip(printed, re.findall(r"print\(.*?\)  # (.*)", text), strict=False):
+        assert comment.split(", the second")[0].startswith(line[: len("2.5018")])
+
+
+def test_the_loop_prints_the_losses_below_it(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(PYTHON[0], {})
+    assert capsys.readouterr().out in README
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_run(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    words = shlex.split(command)[1:]
+    if words[0] == "train":
+        words += ["--epochs", "1"]
+    assert main(words) == 0
+    assert capsys.readouterr().out
+
+
+def test_the_table_of_optimizers_is_the_registry() -> None:
+    for name, entry in OPTIMIZERS.items():
+        update = " · ".join(re.sub(r"\s+", " ", line) for line in entry.equation.splitlines())
+        assert f"| `{name}` | {update} | {entry.fixes} |" in README
+
+
+def test_the_readme_s_test_command_is_what_ci_runs() -> None:
+    commands = [text.strip() for _, text in BLOCKS if ".venv/bin/pytest" in text]
+    assert commands[0] in (ROOT / ".ci" / "run").read_text()
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target

@@ -301,7 +301,7 @@ def test_a_checkpoint_resumes_at_every_step(name: str, optimizer_first: bool) ->
         assert [advance(again, resumed, t=t) for t in range(k, STEPS)] == whole[k:]
 
 
-@pytest.mark.parametrize("order", itertools.permutations(range(3)))
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_composed_and_edited_runs_resume(order: tuple[int, ...]) -> None:
     def build() -> tuple[Any, ...]:
         optimizer = Groups(0.1)
@@ -500,7 +500,7 @@ def test_an_array_is_filled_in_place(dtype: type, shape: tuple[int, ...]) -> Non
         scheduler.step()
         assert scheduler.optimizer.param_groups[0]["lr"] is held
         assert held.dtype == dtype
-        assert held == pytest.approx(expected, rel=4 * np.finfo(dtype).eps, abs=1e-15)
+        assert held == pytest.approx(expected, rel=float(4 * np.finfo(dtype).eps), abs=1e-15)
     assert scheduler.get_last_lr() == [held.item()]
     assert type(scheduler.get_last_lr()[0]) is float
 

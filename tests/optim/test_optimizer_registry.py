@@ -1,0 +1,84 @@
+"""The table of optimizers: complete, and true."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+
+from tinygrad_opt import Tensor, optim
+from tinygrad_opt.optim import OPTIMIZERS, SCHEDULES, Optimizer, get_optimizer
+
+
+def test_every_public_class_is_in_the_table() -> None:
+    public = {
+        one
+        for name in optim.__all__
+        if inspect.isclass(one := getattr(optim, name)) and issubclass(one, Optimizer)
+    }
+    assert public - {Optimizer} == {entry.kind for entry in OPTIMIZERS.values()}
+
+
+def test_every_public_name_exists_and_every_schedule_is_public() -> None:
+    assert all(hasattr(optim, name) for name in optim.__all__)
+    assert SCHEDULES.keys() <= set(optim.__all__)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_entry_says_what_a_reader_wants_to_know(name: str) -> None:
+    entry = OPTIMIZERS[name]
+    assert "p ← " in entry.equation and "\n\n" not in entry.equation
+    assert 1900 < entry.year < 2100 and entry.paper
+    assert entry.fixes and not entry.fixes.endswith(".")
+    assert entry.matches.startswith("torch.optim.")
+    assert entry.defaults_text.startswith("lr=")
+    assert entry.state.keys() <= entry.kind.state.keys()
+    made = entry([Tensor([1.0], requires_grad=True)])
+    assert type(made) is entry.kind
+    assert {k: made.param_groups[0][k] for k in entry.defaults} == entry.defaults
+
+
+def test_forms_of_one_class_show_their_own_line() -> None:
+    assert OPTIMIZERS["sgd"].equation == "p ← p − η g"
+    assert OPTIMIZERS["nesterov"].equation == "b ← μ b + (1 − τ) g,    p ← p − η (g + μ b)"
+    assert OPTIMIZERS["sgd"].state == {}
+    assert OPTIMIZERS["momentum"].state == {"b": "momentum_buffer"}
+    assert OPTIMIZERS["adam"].state == {"m": "exp_avg", "v": "exp_avg_sq"}
+    assert OPTIMIZERS["momentum"].defaults["momentum"] == 0.9
+
+
+def test_preset_options_may_be_overridden() -> None:
+    made = get_optimizer("momentum")([Tensor([1.0], requires_grad=True)], momentum=0.5)
+    assert made.param_groups[0]["momentum"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [
+        ("Adam", "adam"),
+        ("AdamW", "adamw"),
+        ("GD", "sgd"),
+        ("gradient descent", "sgd"),
+        ("SGD + momentum", "momentum"),
+        ("sgd-momentum", "momentum"),
+        ("NAG", "nesterov"),
+        ("RMS_Prop", "rmsprop"),
+    ],
+)
+def test_spellings(spelling: str, name: str) -> None:
+    assert get_optimizer(spelling) is OPTIMIZERS[name]
+
+
+def test_an_unknown_name_is_told_the_nearest() -> None:
+    text = "there is no optimizer 'adm'. Did you mean 'adam'? There are sgd, momentum, nesterov,"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        get_optimizer("adm")
+    with pytest.raises(ValueError, match=r"there is no optimizer 'xyz'\. There are sgd,"):
+        get_optimizer("xyz")
+
+
+@pytest.mark.parametrize("kind", list({entry.kind: 0 for entry in OPTIMIZERS.values()}))
+def test_rules_are_short(kind: type[Optimizer]) -> None:
+    lines = inspect.getsource(kind.rule).splitlines()
+    assert len([line for line in lines if line.strip()]) - 2 <= 12, "without decorator and def"

@@ -1,0 +1,243 @@
+"""Flat storage: the parameters of a group side by side in one buffer, gradients and state likewise.
+
+A parameter's array is a view of the buffer, so one call moves all of them. The parameter owns the
+truth: where somebody gave it another array, the values are taken in and the view is put back.
+
+Order: buffers · runs · Flat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, groupby
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..device import Device
+from ..operation import Variable, changed
+from .engine import ENGINES, Engine, default_engine
+from .parameters import check_gradient
+from .rule import Rule
+
+PAGE, STAGGER = 4096, 832  # bytes; 832 is 13 cache lines
+
+KNOWN = 32  # engines kept for runs that may come again
+
+Entry = tuple[int, dict[str, Any]]  # of one parameter: its step count, and its state by letter
+
+
+def buffer(size: int, dtype: np.dtype[Any], device: Device, place: int) -> Any:
+    """Zeros in a row.
+
+    On the CPU they begin at a cache line, and equal indices of buffers with different places are
+    never at the same offset of a page: there the processor takes one for the other and waits.
+    """
+    if device.kind != "cpu":
+        with device.activate():
+            return device.xp.zeros(size, dtype)
+    raw = np.zeros(size * dtype.itemsize + PAGE, np.uint8)
+    start = (place * STAGGER - raw.ctypes.data) % PAGE
+    return raw[start : start + size * dtype.itemsize].view(dtype)
+
+
+def onto(device: Device, array: Any) -> Any:
+    """An array with these values on this device."""
+    home = Device.of(array)
+    return array if home is device else device.from_host(home.to_host(array))
+
+
+class Run:
+    """Neighbours that have stepped equally often and keep the same state: one call of an engine.
+
+    These are parameters start … stop − 1. `moves`: they have gradients now; `made`: the letters of
+    their state; `first`: some that are kept are not made yet.
+    """
+
+    __slots__ = ("engine", "first", "made", "moves", "start", "stop", "t")
+
+    def __init__(self, start: int, stop: int, moves: bool, t: int, made: frozenset[str]) -> None:
+        self.start, self.stop = start, stop
+        self.moves, self.t, self.made = moves, t, made
+        self.first = True
+        self.engine: Engine | None = None
+
+
+class Moved(Exception):
+    """A parameter has another dtype or device than its buffer."""
+
+
+class Flat:
+    """Parameters of one dtype on one device, their gradients and their state, in flat buffers."""
+
+    def __init__(
+        self, params: Sequence[Variable], labels: Sequence[str], rule: Rule, engine: str | None
+    ) -> None:
+        self.params, self.labels, self.rule = list(params), list(labels), rule
+        self.device, self.dtype = params[0].device, params[0]._data.dtype
+        self.kind = ENGINES[engine or default_engine(self.device)]
+        self.shapes = [p._data.shape for p in params]
+        self.bounds = [0, *accumulate(map(prod, self.shapes))]
+        self.p, self.g = self.buffer(0), self.buffer(1)
+        self.state: dict[str, Any] = {}
+        self.views = [self.piece(self.p, i) for i in range(len(params))]
+        gradients = [self.piece(self.g, i) for i in range(len(params))]
+        self.rows = list(zip(params, self.views, gradients, map(prod, self.shapes)))
+        self.all_present = [True] * len(params)
+        self.letters: tuple[str, ...] = ()
+        self.values: tuple[Any, ...] | None = None
+        self.runs: list[Run] = []
+        self.engines: dict[Any, Engine] = {}
+        self.take_in()
+        self.load({})
+
+    def buffer(self, place: int) -> Any:
+        """Room for one number beside every number of the parameters."""
+        return buffer(self.bounds[-1], self.dtype, self.device, place)
+
+    def piece(self, flat: Any, i: int) -> Any:
+        """The part of a flat buffer that belongs to a parameter, in its shape."""
+        return flat[self.bounds[i] : self.bounds[i + 1]].reshape(self.shapes[i])
+
+    def state_buffer(self, letter: str) -> Any:
+        """The buffer of a letter, made when it is first asked for."""
+        if letter not in self.state:
+            self.state[letter] = self.buffer(2 + self.rule.letters.index(letter))
+        return self.state[letter]
+
+    # ---- before a step: values and gradients come in ------------------------------------------
+
+    def take_in(self) -> None:
+        """Copy the values of parameters whose array is not the view, and make it the view again."""
+        astray = [
+            (i, p)
+            for i, (p, view) in enumerate(zip(self.params, self.views))
+            if p._data is not view
+        ]
+        for i, p in astray:
+            if p._data.shape != self.shapes[i]:
+                raise ValueError(
+                    f"{self.rule.name}: {self.labels[i]} has shape {p._data.shape} now and had "
+                    f"{self.shapes[i]} when the optimizer was made. Make a new optimizer."
+                )
+            if p.device is not self.device or p._data.dtype != self.dtype:
+                raise Moved
+        for i, p in astray:
+            self.views[i][...] = p._data
+            p._data = self.views[i]
+
+    def gather(self) -> None:
+        """Copy the gradients into their buffer, and note which parameters have one."""
+        present = self.all_present if self.gather_all() else self.gather_each()
+        if present is not self.present and present != self.present:
+            self.arrange(present)
+
+    def gather_all(self) -> bool:
+        """The usual case, as fast as it goes: all have a gradient, and none was rebound."""
+        try:
+            for p, view, gradient, size in self.rows:
+                g = p.grad._data
+                if g.size != size or p._data is not view:
+                    return False
+                gradient[...] = g
+        except (AttributeError, TypeError, ValueError):
+            return False
+        return True
+
+    def gather_each(self) -> list[bool]:
+        """Any other case: take in what was rebound, skip None, or say what is wrong."""
+        self.take_in()
+        for (p, _, gradient, _), label in zip(self.rows, self.labels):
+            if p.grad is not None:
+                check_gradient(self.rule.name, p, label)
+                gradient[...] = p.grad._data
+        return [p.grad is not None for p in self.params]
+
+    def arrange(self, present: list[bool]) -> None:
+        """Split the parameters into the longest runs of equal presence, step count and state."""
+        self.present = present
+        self.moving = [p for p, moves in zip(self.params, present) if moves]
+        ages = [(run.t, run.made) for run in self.runs for _ in range(run.start, run.stop)]
+        keys = list(zip(present, ages))
+        self.runs = []
+        for (moves, (t, made)), group in groupby(range(len(keys)), keys.__getitem__):
+            members = list(group)
+            run = Run(members[0], members[-1] + 1, moves, t, made)
+            run.first = not made.issuperset(self.letters)
+            self.runs.append(run)
+
+    # ---- the step -----------------------------------------------------------------------------
+
+    def advance(self, values: tuple[Any, ...]) -> None:
+        """Take one step with these options, in the order of `rule.options`."""
+        if values is not self.values:
+            self.use(values)
+        settled = False
+        for run in self.runs:
+            if run.moves:
+                run.t += 1
+                engine = run.engine or self.equip(run)
+                engine(run.t, run.first, values)
+                if run.first:
+                    run.made, run.first, settled = run.made.union(self.letters), False, True
+        if settled and len(self.runs) > 1:
+            self.arrange(self.present)  # neighbours may have become alike
+        if self.moving:
+            changed(self.moving, self.rule.cause)
+
+    def use(self, values: tuple[Any, ...]) -> None:
+        """Keep the state that these options ask for from now on."""
+        self.values = values
+        letters = self.rule.kept(dict(zip(self.rule.options, values)))
+        if letters != self.letters:
+            self.letters = letters
+            self.arrange(self.present)
+
+    def equip(self, run: Run) -> Engine:
+        """Make what state is missing, and an engine for this run's part of all buffers."""
+        part = slice(self.bounds[run.start], self.bounds[run.stop])
+        arrays = {"p": self.p[part], "g": self.g[part]}
+        for letter in self.letters:
+            arrays[letter] = self.state_buffer(letter)[part]
+            if letter not in run.made:
+                arrays[letter][...] = self.start(letter)
+        key = run.start, run.stop, self.letters
+        if key not in self.engines:
+            if len(self.engines) == KNOWN:
+                self.engines.clear()
+            shapes = self.shapes[run.start : run.stop]
+            self.engines[key] = self.kind(self.rule, self.device.xp, arrays, shapes)
+        run.engine = self.engines[key]
+        return run.engine
+
+    def start(self, letter: str) -> float:
+        """Where the state with this letter begins."""
+        options = dict(zip(self.rule.options, self.values or ()))
+        return float(options[self.rule.start[letter]]) if letter in self.rule.start else 0.0
+
+    def begin(self, values: tuple[Any, ...]) -> None:
+        """Make the state before the first step."""
+        self.use(values)
+        for run in self.runs:
+            self.equip(run)
+            run.made = run.made.union(self.letters)
+            run.first = False
+
+    # ---- state, parameter by parameter --------------------------------------------------------
+
+    def entry(self, i: int) -> Entry:
+        """Step count and state of a parameter; the arrays are views."""
+        run = next(run for run in self.runs if i < run.stop)
+        made = [letter for letter in self.rule.letters if letter in run.made]
+        return run.t, {letter: self.piece(self.state[letter], i) for letter in made}
+
+    def load(self, entries: Mapping[int, Entry]) -> None:
+        """Continue from these step counts and states; parameters without one begin."""
+        self.runs = []
+        for i in range(len(self.params)):
+            t, state = entries.get(i, (0, {}))
+            self.runs.append(Run(i, i + 1, True, t, frozenset(state)))
+            for letter, array in state.items():
+                self.piece(self.state_buffer(letter), i)[...] = onto(self.device, array)
+        self.arrange(self.all_present)

@@ -1,0 +1,88 @@
+"""A class's rule as engines run it: behind a prelude, which is what all classes share."""
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .engine.program import Program
+    from .optimizer import Optimizer
+
+
+def prelude(xp, p, g, *, lr=0, maximize=False, weight_decay=0, decoupled_weight_decay=False):
+    """What all rules share: which way is up, and weight decay in both its forms.
+
+        g ← −g                  maximize
+        p ← p (1 − η λ)         decoupled decay
+        g ← g + λ p             coupled decay
+
+    The sign comes first, so that decay shrinks p whichever way it goes.
+    """
+    if maximize:
+        g = -g
+    if weight_decay and decoupled_weight_decay:
+        p = p * (1 - lr * weight_decay)
+    elif weight_decay:
+        g = g + weight_decay * p
+    return p, g
+
+
+DECAY = {"weight_decay", "decoupled_weight_decay"}
+
+
+class Rule:
+    """The rule of a class behind the prelude, for groups with these options.
+
+    A rule that asks for `weight_decay` itself decays in its own way. `letters` names the state,
+    `options` what an engine is given besides the arrays, t and first.
+    """
+
+    def __init__(self, kind: type[Optimizer], options: Sequence[str]) -> None:
+        self.name, self.cause, self.start = kind.__name__, f"{kind.__name__}.step()", kind.start
+        self.text, self.letters, self.kept_if = kind.rule, tuple(kind.state), kind.state_if
+        self.own = _keywords(kind.rule)
+        taken = DECAY if "weight_decay" in self.own else set()
+        self.shared = [k for k in _keywords(prelude) if k in options and k not in taken]
+        wanted = {*self.own, *self.shared, *self.kept_if.values(), *self.start.values()}
+        self.options = tuple(name for name in options if name in wanted)
+        self.programs: dict[bool, list[Program]] = {True: [], False: []}  # factors carried, or not
+
+    def __call__(self, xp: Any, p: Any, g: Any, *state: Any, **values: Any) -> tuple[Any, ...]:
+        """The new p and the new state; None stands for letters that these options do not keep."""
+        p, g = prelude(xp, p, g, **{name: values[name] for name in self.shared})
+        kept = self.kept(values)
+        state = tuple(s if letter in kept else None for letter, s in zip(self.letters, state))
+        new = self.text(xp, p, g, *state, **{name: values[name] for name in self.own})
+        new = new if isinstance(new, tuple) else (new,)
+        if len(new) != 1 + len(self.letters):
+            raise TypeError(
+                f"{self.name}.rule returned {len(new)} value(s); it has to return "
+                f"{', '.join(('p', *self.letters))}."
+            )
+        return new
+
+    def kept(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """The letters of the state that exist with these options."""
+        gates = self.kept_if
+        return tuple(s for s in self.letters if s not in gates or options[gates[s]])
+
+
+def _keywords(rule: Any) -> list[str]:
+    """The options that a rule asks for."""
+    parameters = inspect.signature(rule).parameters.values()
+    return [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+
+
+_rules: dict[tuple[Any, ...], Rule] = {}
+
+
+def rule_of(kind: type[Optimizer], options: tuple[str, ...]) -> Rule:
+    """One `Rule`, and one set of traced programs, for all optimizers of a class."""
+    key = kind, options
+    if key not in _rules:
+        _rules[key] = Rule(kind, options)
+    return _rules[key]

@@ -1,0 +1,158 @@
+"""Optimizers as plain data, in PyTorch's layout, and back.
+
+    {"state": {0: {"step": …, "exp_avg": …}, …}, "param_groups": [{"lr": …, "params": [0, …]}, …]}
+
+Parameters are numbered over the groups in order; one that has no state has no entry.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..operation import Variable
+from ..tensor import Tensor
+from .flat import Entry
+from .options import check, plain
+from .parameters import label
+
+if TYPE_CHECKING:
+    from .optimizer import Optimizer
+
+NOT_OPTIONS = ("params", "param_names")
+
+
+def state_dict(optimizer: Optimizer) -> dict[str, Any]:
+    """A copy that shares nothing with the optimizer."""
+    state: dict[int, dict[str, Any]] = {}
+    groups = []
+    number = count()
+    for storage, group in zip(optimizer._storages, optimizer.param_groups):
+        saved = _options(group)
+        if "param_names" in group:
+            saved["param_names"] = list(group["param_names"])
+        saved["params"] = [next(number) for _ in group["params"]]
+        groups.append(saved)
+        for i, p in zip(saved["params"], group["params"]):
+            t, arrays = storage.entry(p)
+            entry = {optimizer.state[s]: p.device.to_host(a).copy() for s, a in arrays.items()}
+            if optimizer.saves_step and (t or entry):
+                entry = {"step": np.array(t, np.float32), **entry}
+            if entry:
+                state[i] = entry
+    return {"state": state, "param_groups": groups}
+
+
+def load(optimizer: Optimizer, saved: Mapping[str, Any], by_name: bool, strict: bool) -> None:
+    """Check everything, then change everything."""
+    find = _partners_by_name if by_name else _partners_by_position
+    state = {int(number): entry for number, entry in saved["state"].items()}
+    options, entries = [], []
+    for storage, group, (source, numbers) in zip(
+        optimizer._storages, optimizer.param_groups, find(optimizer, saved["param_groups"], strict)
+    ):
+        new = optimizer.defaults | _options(source or group) | optimizer.fixed
+        check(type(optimizer), new)
+        names = group.get("param_names") or (source or {}).get("param_names")
+        options.append(new | ({"param_names": list(names)} if names else {}))
+        known: dict[Tensor, Entry] = {}
+        for i, (p, number) in enumerate(zip(group["params"], numbers)):
+            if number is None:
+                known[p] = storage.entry(p)
+            elif number in state:
+                known[p] = _entry(optimizer, p, label(p, i, names and names[i]), state[number])
+        entries.append(known)
+    for group, new in zip(optimizer.param_groups, options):
+        params = group["params"]
+        group.clear()
+        group.update(new, params=params)
+    optimizer._restore(entries)
+
+
+def _options(group: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a group as plain values that are shared with nobody."""
+    return {k: copy.deepcopy(plain(v)) for k, v in group.items() if k not in NOT_OPTIONS}
+
+
+Partners = list[tuple[Mapping[str, Any] | None, list[int | None]]]  # for each group of ours
+
+
+def _partners_by_position(optimizer: Optimizer, saved: Any, strict: bool) -> Partners:
+    """Group by group, parameter by parameter."""
+    ours = [len(group["params"]) for group in optimizer.param_groups]
+    theirs = [len(group["params"]) for group in saved]
+    if ours != theirs:
+        raise ValueError(
+            f"{type(optimizer).__name__}.load_state_dict: the file has groups of {theirs} "
+            f"parameters, this optimizer has groups of {ours}. Build the same groups first."
+        )
+    return [(group, list(group["params"])) for group in saved]
+
+
+def _partners_by_name(optimizer: Optimizer, saved: Any, strict: bool) -> Partners:
+    """Whatever the order; a group takes its options from where its first partner was saved."""
+    who = f"{type(optimizer).__name__}.load_state_dict"
+    homes = {
+        name: (group, number)
+        for group in saved
+        for name, number in zip(group.get("param_names", []), group["params"])
+    }
+    ours = [
+        group.get("param_names") or [p.name for p in group["params"]]
+        for group in optimizer.param_groups
+    ]
+    flat = [name for names in ours for name in names]
+    if not homes or None in flat:
+        place = "this optimizer" if homes else "the file"
+        raise ValueError(
+            f"{who}: {place} knows no names. Make optimizers from model.named_parameters()."
+        )
+    missing = [name for name in flat if name not in homes]
+    extra = [name for name in homes if name not in flat]
+    if strict and (missing or extra):
+        parts = [f"Missing: {', '.join(missing)}."] if missing else []
+        parts += [f"Not expected: {', '.join(extra)}."] if extra else []
+        raise ValueError(f"{who}: the names differ. {' '.join(parts)}")
+    partners = []
+    for names in ours:
+        found = [homes.get(name, (None, None)) for name in names]
+        partners.append((next((g for g, _ in found if g is not None), None), [n for _, n in found]))
+    return partners
+
+
+def _entry(optimizer: Optimizer, p: Tensor, who: str, saved: Mapping[str, Any]) -> Entry:
+    """Step count and state of one parameter, in its dtype and on its device."""
+    name = type(optimizer).__name__
+    letters = {key: letter for letter, key in optimizer.state.items()}
+    saved = {key: value for key, value in saved.items() if value is not None}  # old files of SGD
+    extra = [key for key in saved if key not in letters and key != "step"]
+    missing = [k for k, s in letters.items() if k not in saved and s not in optimizer.state_if]
+    if extra or missing:
+        what = f"has {', '.join(extra)}" if extra else f"lacks {', '.join(missing)}"
+        raise ValueError(
+            f"{name}.load_state_dict: the state of {who} {what}, and {name} keeps "
+            f"{', '.join(letters)}. Was it saved by another optimizer?"
+        )
+    state = {}
+    for key, letter in letters.items():
+        if key in saved:
+            array = _as_array(saved[key])
+            if array.shape != p.shape:
+                raise ValueError(
+                    f"{name}.load_state_dict: {key} of {who} is {array.shape} in the file and "
+                    f"{p.shape} here."
+                )
+            state[letter] = array.astype(p.dtype)
+    return int(plain(saved.get("step", 0))), state
+
+
+def _as_array(value: Any) -> np.ndarray[Any, Any]:
+    """A host array from what a file may hold: arrays, lists, numbers, our tensors and PyTorch's."""
+    if isinstance(value, Variable):
+        host: np.ndarray[Any, Any] = value.device.to_host(value._data)
+        return host
+    return np.asarray(value)

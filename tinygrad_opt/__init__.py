@@ -5,15 +5,30 @@
     model = tg.nn.Linear(1, 1)
     optimizer = tg.optim.Adam(model.parameters(), lr=0.1)
 
-Operations carry NumPy's names; `nn`, `optim` and `optim.lr_scheduler` carry PyTorch's.
+Operations carry NumPy's names; `nn`, `optim` and `optim.lr_scheduler` carry PyTorch's. `data` and
+`teach` are loaded when they are first asked for.
 """
 
-from . import data, nn, optim
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from . import nn, optim
 from .autograd import grad
 from .creation import *
+from .derivatives import hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .device import Device, DeviceError, default_device, use_device
+from .gradcheck import gradcheck, gradgradcheck
 from .operation import enable_grad, fused, is_grad_enabled, no_grad, op
 from .ops import *
 from .tensor import Tensor
 
+if TYPE_CHECKING:
+    from . import data, teach
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("data", "teach"):
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module 'tinygrad_opt' has no attribute {name!r}")

@@ -167,7 +167,7 @@ def use_device(spec: str | Device) -> Iterator[Device]:
 
 # ---- random numbers ---------------------------------------------------------------------------
 
-_generator = np.random.default_rng()
+_generator: np.random.Generator | None = None  # made when first asked for: NumPy loads it late
 
 
 def manual_seed(seed: int) -> np.random.Generator:
@@ -181,5 +181,8 @@ def manual_seed(seed: int) -> np.random.Generator:
 
 
 def generator() -> np.random.Generator:
-    """The generator that `manual_seed` restarts."""
+    """The generator that `manual_seed` restarts; seeded by the system until then."""
+    global _generator
+    if _generator is None:
+        _generator = np.random.default_rng()
     return _generator

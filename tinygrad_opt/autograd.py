@@ -42,18 +42,24 @@ def _sweep(
         node = heappop(heap)
         number, plan, inputs, kept, output, params, hooks = node
         if number > oldest:
-            break  # every target has been reached
+            break  # no target is as old as this
         g = arrived.pop(number)
         if hooks:
             g = _call_hooks(hooks, g, device, create_graph)
         if number in targets:
             arrived[number] = g
+            if number == oldest:
+                break
         if plan is PICK:
             _send_to_place(arrived, heap, inputs[0], params["place"], g, xp)
             continue
-        for i in plan.reads:
+        for i in plan.reads_again if create_graph else plan.reads:
             x = inputs[i]
-            if type(x) is not tuple and x is not None and x._change[0] > -number:
+            if type(x) is tuple:
+                if kept[i].base is None:
+                    continue
+                x = _leaf_behind(x, kept[i])
+            if x is not None and x._change[0] > -number:
                 raise RuntimeError(_changed_since(plan.op.name, x))
         args, terms = kept, plan.terms
         if plan.shape_only:
@@ -66,12 +72,9 @@ def _sweep(
             part = derivative(xp, g, output, *args, **params)
             shape = args[i].shape
             if part.shape != shape:
-                part = _sum_to(xp, part, shape)
+                part = _sum_to(xp, part, shape, plan.op.name)
             _send(arrived, heap, inputs[i], part, g)
     return arrived
-
-
-_recorded_sweep = enable_grad()(_sweep)
 
 
 # ---- its helpers ------------------------------------------------------------------------------
@@ -102,12 +105,17 @@ def _send_to_place(
             outputs = [wrap(y, g.device) for y in outputs]
         arrived[whole[0]] = [xp.zeros_like(y) for y in outputs]
         heappush(heap, whole)
-    arrived[whole[0]][place] = g
+    arrived[whole[0]][place] = arrived[whole[0]][place] + g
 
 
-def _sum_to(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
+def _sum_to(xp: Any, g: Any, shape: tuple[int, ...], name: str) -> Any:
     """Undo broadcasting: add up the axes along which an input of this shape was repeated."""
     extra = len(g.shape) - len(shape)
+    if extra < 0 or any(n not in (1, m) for n, m in zip(shape, g.shape[extra:], strict=True)):
+        raise ValueError(
+            f"backward: a derivative of {name} has shape {g.shape}, its input {shape}, which "
+            "broadcasting does not explain. A derivative has the shape of its input."
+        )
     axes = tuple(range(extra)) + tuple(
         extra + i for i, n in enumerate(shape) if n == 1 and g.shape[extra + i] != 1
     )
@@ -116,11 +124,18 @@ def _sum_to(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
 
 def _own(part: Any, g: Any) -> Any:
     """A gradient that nobody else holds: derivatives are linear in g, so only g can be shared."""
-    if isinstance(part, Variable):
-        return clone(part) if part is g else part
-    if part is g or part.base is not None or not part.flags.c_contiguous:
-        return part.copy()
+    raw = part._data if isinstance(part, Variable) else part
+    if part is g or type(g) is list or raw.base is not None or not raw.flags.c_contiguous:
+        return clone(part) if raw is not part else part.copy()
     return part
+
+
+def _leaf_behind(node: Any, view: Any) -> Any:
+    """The leaf whose memory a result shows, as w.T shows w's: who changes w changes both."""
+    while type(node) is tuple:
+        node = node[2][0]
+    array = None if node is None else node._data
+    return node if array is not None and (view.base is array or view.base is array.base) else None
 
 
 def _as_tensors(node: Any, args: list[Any], g: Any, device: Any) -> tuple[list[Any], Any, Any]:
@@ -152,11 +167,15 @@ def _call_hooks(
     hooks: Iterable[Callable[[Any], Any]], g: Any, device: Any, create_graph: bool
 ) -> Any:
     """What the hooks make of a gradient; each gets it as a Tensor and may return another."""
-    seen = g if isinstance(g, Variable) else wrap(g, device)
     with record_mode(create_graph):
+        seen = clone(g if isinstance(g, Variable) else wrap(g, device))  # theirs to write into
         for hook in hooks:
             result = hook(seen)
-            seen = seen if result is None else result
+            seen = seen if result is None else clone(result)
+    if seen._data.shape != g.shape:
+        raise ValueError(
+            f"hook: it returned shape {seen._data.shape} for a gradient of shape {g.shape}."
+        )
     return seen if isinstance(g, Variable) else seen._data
 
 
@@ -207,7 +226,8 @@ def _finish(x: Any, g: Any, create_graph: bool) -> Any:
         g = _call_hooks(x._hooks, g, x.device, create_graph)
     if not isinstance(g, Variable):
         g = wrap(np.asarray(g) if isinstance(g, np.generic) else g, x.device)
-    return g if g._data.dtype == x._data.dtype else operation.namespace.astype(g, x._data.dtype)
+    dtype = x._data.dtype
+    return g if g._data.dtype is dtype else operation.namespace.astype(g, dtype)
 
 
 def backward(y: Any, gradient: Any = None, create_graph: bool = False) -> None:
@@ -216,9 +236,10 @@ def backward(y: Any, gradient: Any = None, create_graph: bool = False) -> None:
     Raises RuntimeError where nothing requires a gradient, where y is not one number and no gradient
     is given, and where a value that is needed was changed since the forward pass.
     """
+    if create_graph and not operation.recording():
+        return enable_grad()(backward)(y, gradient, create_graph)
     seed = _seed("backward", y, gradient, create_graph)
-    sweep = _recorded_sweep if create_graph else _sweep
-    for leaf, g in sweep([(y, seed)], create_graph).items():
+    for leaf, g in _sweep([(y, seed)], create_graph).items():
         new = _finish(leaf, g, create_graph)
         old = leaf.grad
         leaf.grad = new if old is None else old + new
@@ -237,10 +258,14 @@ def grad(
     differentiated again. An input that the outputs do not depend on is a RuntimeError, or None with
     ``allow_unused``.
     """
+    if create_graph and not operation.recording():
+        return enable_grad()(grad)(outputs, inputs, grad_outputs, create_graph, allow_unused)
     one = isinstance(inputs, Variable)
     xs = [inputs] if one else list(inputs)
     ys = [outputs] if isinstance(outputs, Variable) else list(outputs)
     gs = [grad_outputs] if isinstance(outputs, Variable) else list(grad_outputs or [None] * len(ys))
+    if len(gs) != len(ys):
+        raise ValueError(f"grad: there are {len(ys)} outputs and {len(gs)} gradients for them.")
     for i, x in enumerate(xs):
         if not x._requires_grad:
             raise RuntimeError(
@@ -249,8 +274,7 @@ def grad(
             )
     keys = [x if x._node is None else x._node[0] for x in xs]
     seeds = [(y, _seed("grad", y, g, create_graph)) for y, g in zip(ys, gs, strict=True)]
-    sweep = _recorded_sweep if create_graph else _sweep
-    arrived = sweep(seeds, create_graph, set(keys))
+    arrived = _sweep(seeds, create_graph, set(keys))
     results = []
     for i, (x, key) in enumerate(zip(xs, keys, strict=True)):
         if key not in arrived and not allow_unused:

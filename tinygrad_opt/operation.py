@@ -18,7 +18,7 @@ import numpy as np
 
 from .device import DeviceError
 
-FLOAT64 = np.dtype(np.float64)
+FLOAT32 = np.dtype(np.float32)
 _tick = itertools.count(1).__next__  # one clock for nodes and for changes: newer is larger
 
 
@@ -44,6 +44,7 @@ class Variable:
     _change: tuple[int, str] = NEVER_CHANGED
 
 
+_new = object.__new__
 tensor_class: Any = Variable  # the class of results; tensor.py connects it,
 namespace: Any = None  # and `tinygrad_opt.ops`, the xp of rules that get Tensors
 
@@ -56,8 +57,11 @@ def connect(new_class: type[Variable], ops: Any) -> None:
 
 def wrap(array: Any, device: Any, node: Any = None) -> Any:
     """A tensor around a raw array, made by this node or, without one, a leaf."""
-    out = object.__new__(tensor_class)
-    out._data, out.device, out._node, out._requires_grad = array, device, node, node is not None
+    out = _new(tensor_class)
+    out._data = array
+    out.device = device
+    out._node = node
+    out._requires_grad = node is not None
     return out
 
 
@@ -121,7 +125,8 @@ class Op:
         parameters = list(self.signature.parameters.values())[1:]
         self.signature = self.signature.replace(parameters=parameters)
         self.parameters = [p.name for p in parameters]
-        self.optional = any(p.default is None for p in parameters[: max(self.arity, 0)])
+        inputs = parameters[: max(self.arity, 0)]
+        self.optional = {p.name for p in inputs if p.default is None}
         self.plans: dict[int, Plan] = {}
 
     def plan(self, wants: int, count: int) -> Plan:
@@ -142,7 +147,7 @@ class Op:
         params = dict(zip(names[arity:], inputs[arity:], strict=False)) | params
         inputs = list(inputs[:arity])
         for name in names[len(inputs) : arity]:
-            if name not in params and not self.optional:
+            if name not in params and name not in self.optional:
                 raise TypeError(f"{self.name}: the argument {name} is missing.")
             inputs.append(params.pop(name, None))
         return inputs, params
@@ -150,14 +155,14 @@ class Op:
     def explain_error(self, error: Exception, *shapes: Any, **params: Any) -> str:
         """The sentence for what went wrong; NumPy's own where we have no better one."""
         text = str(error)
-        if text.startswith(f"{self.name}:"):
-            return text
+        if text.partition(": ")[0].isidentifier() and text.endswith("."):
+            return text  # a sentence of ours
         return self.explain(self.name, *shapes, **params) or f"{self.name}: {text}"
 
     def number(self, x: Any) -> Any:
         """A Python number: weak, so that float32 stays float32."""
         if isinstance(x, np.generic) or (isinstance(x, np.ndarray) and x.ndim == 0):
-            return x.item()  # first, because np.float64 is a float, and a strong one
+            x = x.item()  # first, because np.float64 is a float, and a strong one
         if isinstance(x, (bool, int, float)) or (x is None and self.optional):
             return x
         shape = f" of shape {x.shape}" if hasattr(x, "shape") else ""
@@ -203,19 +208,22 @@ def _function(op: Op) -> Callable[..., Any]:
             y = value(device.xp, *arrays, **params)
         except (ValueError, TypeError) as error:
             shapes = [np.shape(a) for a in arrays]
-            raise type(error)(op.explain_error(error, *shapes, **params)) from None
-        saved = y
+            kind = ValueError if isinstance(error, ValueError) else TypeError
+            raise kind(op.explain_error(error, *shapes, **params)) from None
+        saved = None
         if type(y) is tuple:
             if composition is None:
+                ys = tuple(np.asarray(one) if isinstance(one, np.generic) else one for one in y)
                 wanted = wants & (wants - 1) and recording()
-                return _several(y, device, wanted and node(wants, origins, arrays, y, params))
+                return _several(ys, device, wanted and node(wants, origins, arrays, ys, params))
             y, saved = y
         if isinstance(y, np.generic):
             y = np.asarray(y)
-        if y.dtype is FLOAT64 and not casts:
-            y = _weak(y, arrays)
+        if y.dtype is not FLOAT32 and not casts:
+            y = _weak(y, arrays, value, device.xp, params)
         if wants & (wants - 1) and recording():
-            return wrap(y, device, node(wants, origins, arrays, saved, params))
+            kept = y if saved is None else saved
+            return wrap(y, device, node(wants, origins, arrays, kept, params))
         return wrap(y, device)
 
     def node(wants: int, origins: list[Any], arrays: list[Any], output: Any, params: Any) -> Any:
@@ -271,11 +279,13 @@ def _several(ys: Any, device: Any, node: Any) -> tuple[Any, ...]:
     return pick_each(ys, device, (*node[:4], ys, *node[5:]))
 
 
-def _weak(y: Any, arrays: Iterable[Any]) -> Any:
-    """float64 comes only from float64: integers with floats give float32, as Tensors do."""
-    if any(getattr(a, "dtype", None) == FLOAT64 for a in arrays):
+def _weak(y: Any, arrays: Sequence[Any], value: Any, xp: Any, params: dict[str, Any]) -> Any:
+    """A float dtype comes only from the same dtype; integers and numbers alone give float32."""
+    if y.dtype.kind != "f" or y.dtype in [a.dtype for a in arrays if hasattr(a, "dtype")]:
         return y
-    return y.astype(np.float32)
+    if y.dtype == np.float16 and len(arrays) == 1:  # what NumPy makes of bytes: too few digits
+        return value(xp, arrays[0].astype(FLOAT32), **params)
+    return y.astype(FLOAT32)
 
 
 def _two_devices(name: str, first: Any, second: Any) -> str:
@@ -316,7 +326,16 @@ class Plan:
     A fused operation keeps all, for its composition.
     """
 
-    __slots__ = ("arrives", "keep_output", "op", "reads", "shape_only", "terms", "unlinked")
+    __slots__ = (
+        "arrives",
+        "keep_output",
+        "op",
+        "reads",
+        "reads_again",
+        "shape_only",
+        "terms",
+        "unlinked",
+    )
 
     def __init__(self, op: Op, derivatives: Sequence[Any], wanted: Sequence[bool]) -> None:
         self.op = op
@@ -335,9 +354,9 @@ class Plan:
             self.keep_output |= _reads(op.arrives, 0)[0]
         self.reads = tuple(sorted({i for _, inputs in read for i in inputs}))
         everything = range(len(wanted))
-        kept = set(everything if op.composition else self.reads)
-        self.shape_only = tuple(i for i in everything if i not in kept)
-        linked = kept | {i for i, _ in self.terms}
+        self.reads_again = tuple(everything) if op.composition else self.reads  # for create_graph
+        self.shape_only = tuple(i for i in everything if i not in self.reads_again)
+        linked = {*self.reads_again, *(i for i, _ in self.terms)}
         self.unlinked = tuple(i for i in everything if i not in linked)
 
 
@@ -360,17 +379,21 @@ def _reads(derivative: Callable[..., Any], count: int) -> tuple[bool, tuple[int,
     code = getattr(derivative, "__code__", None)
     if code is None:
         return True, tuple(range(count))
-    names = code.co_varnames[: code.co_argcount]
+    names = list(code.co_varnames[: code.co_argcount])
+    if code.co_flags & inspect.CO_VARARGS:  # stands for all the arguments without a name
+        rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount]
+        names += [rest] * (3 + count - len(names))
+    if len(names) < 3 + count:
+        raise TypeError(
+            f"op: a derivative takes ({', '.join(names)}). It gets xp, g, y, then all inputs."
+        )
     read = set(code.co_cellvars)
     instructions = list(dis.get_instructions(code))
     for this, after in itertools.pairwise(instructions):
-        if this.opname.startswith("LOAD_FAST"):
+        if "LOAD_FAST" in this.opname:
             loaded = this.argval if isinstance(this.argval, tuple) else (this.argval,)
             shape_only = after.opname == "LOAD_ATTR" and after.argval in ("shape", "ndim")
             read.update(loaded[:-1] if shape_only else loaded)
-    if code.co_flags & inspect.CO_VARARGS:
-        everything = code.co_varnames[code.co_argcount + code.co_kwonlyargcount] in read
-        return names[2] in read, tuple(range(count)) if everything else ()
     return names[2] in read, tuple(i for i in range(count) if names[3 + i] in read)
 
 

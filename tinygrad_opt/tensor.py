@@ -31,7 +31,17 @@ def _reflected(operation: Method) -> Method:
 
 def _in_place(symbol: str, operation: Method) -> Method:
     """``self += other``: the result is written into the array of self."""
-    return lambda self, other: self._write(symbol, ..., operation(self.detach(), other))
+
+    def write(self: Tensor, other: Any) -> Tensor:
+        result = operation(self.detach(), other)
+        if not np.can_cast(result.dtype, self.dtype, "same_kind"):
+            raise TypeError(
+                f"x {symbol} ...: {self.dtype} cannot hold the result, which is {result.dtype}. "
+                "Write a new tensor: x = x + ..."
+            )
+        return self._write(symbol, ..., result)
+
+    return write
 
 
 class Tensor(Variable):
@@ -43,6 +53,7 @@ class Tensor(Variable):
     """
 
     __slots__ = ()
+    retains_grad: builtins.bool = False
     __array_ufunc__ = None  # NumPy, CuPy and their scalars leave every operator to the Tensor
     __hash__ = object.__hash__
 
@@ -61,14 +72,23 @@ class Tensor(Variable):
             self.requires_grad_()
 
     def _set_data(self, data: Any) -> None:
-        self._data, self.device = _as_array(getattr(data, "_data", data), None, self.device)
+        if self._node is not None:
+            raise RuntimeError(
+                f"data: the tensor was made by {maker_of(self._node)} and is part of a graph, so "
+                "its value is still needed for the gradient. Only a leaf takes new data."
+            )
+        array, device = _as_array(getattr(data, "_data", data), None, self.device)
+        if self._requires_grad:
+            _check_float(array)
+        self._data, self.device = array, device
         changed([self], "a new .data")
 
     data = property(operator.attrgetter("_data"), _set_data)
     data.__doc__ = """The raw NumPy or CuPy array.
 
-    Setting it is noticed by graphs that still need the old value and by optimizers, which take the
-    new values in. Writing into it, ``t.data[...] = v``, is not: do it before the forward pass.
+    Setting that of a leaf is noticed by graphs that still need the old value and by optimizers,
+    which take the new values in; in a graph it is a RuntimeError. Writing into it,
+    ``t.data[...] = v``, is not noticed: do it before the forward pass.
     """
 
     @property
@@ -245,11 +265,8 @@ class Tensor(Variable):
         """Track this leaf, or stop to."""
         if self._node is not None and not requires_grad:
             raise RuntimeError("requires_grad_: only a leaf can stop tracking. Use t.detach().")
-        if requires_grad and self.dtype.kind != "f":
-            raise TypeError(
-                f"requires_grad: {self.dtype} data has no gradient. Use float32: "
-                'tensor(x, dtype="float32").'
-            )
+        if requires_grad:
+            _check_float(self._data)
         self._requires_grad = requires_grad
         return self
 
@@ -266,13 +283,14 @@ class Tensor(Variable):
         autograd.backward(self, gradient, create_graph)
 
     def detach(self) -> Tensor:
-        """The same array without its graph."""
+        """The same array without its graph. Who writes into it writes into both, unnoticed."""
         tensor: Tensor = wrap(self._data, self.device)
         return tensor
 
     def retain_grad(self) -> None:
         """Keep the gradient that reaches this tensor in ``.grad``, though it is not a leaf."""
-        if self._node is not None:
+        if self._node is not None and not self.retains_grad:
+            self.retains_grad = True
             me = weakref.ref(self)
 
             def keep(g: Tensor) -> None:
@@ -310,6 +328,11 @@ class Tensor(Variable):
                 f"{who} {symbol} ...: {who} requires a gradient. Change it under no_grad(), or let "
                 "an optimizer do it."
             )
+        if getattr(value, "_requires_grad", False) and is_grad_enabled():
+            raise RuntimeError(
+                f"x {symbol} ...: the value requires a gradient, which writing into memory would "
+                "lose. Make a new tensor: x = x + ..., where(...) or concatenate(...)."
+            )
         self._data[ops.raw_index(index)] = getattr(value, "_data", value)
         changed([self], f"{symbol} in place")
         return self
@@ -333,6 +356,7 @@ class Tensor(Variable):
     __rmul__: Method = _reflected(ops.multiply)
     __rtruediv__: Method = _reflected(ops.divide)
     __rpow__: Method = _reflected(ops.power)
+    __rmatmul__: Method = _reflected(ops.matmul)
 
     __iadd__: Method = _in_place("+=", ops.add)
     __isub__: Method = _in_place("-=", ops.subtract)
@@ -348,10 +372,13 @@ class Tensor(Variable):
     __le__: Method = ops.less_equal
     __gt__: Method = ops.greater
     __ge__: Method = ops.greater_equal
-    __and__: Method = ops.logical_and
-    __or__: Method = ops.logical_or
-    __xor__: Method = ops.logical_xor
-    __invert__: Method = ops.logical_not
+    __and__: Method = ops.bitwise_and
+    __or__: Method = ops.bitwise_or
+    __xor__: Method = ops.bitwise_xor
+    __rand__: Method = _reflected(ops.bitwise_and)
+    __ror__: Method = _reflected(ops.bitwise_or)
+    __rxor__: Method = _reflected(ops.bitwise_xor)
+    __invert__: Method = ops.invert
     __getitem__: Method = ops.getitem
 
     # ---- operations as methods: elementwise ---------------------------------------------------
@@ -450,6 +477,7 @@ connect(Tensor, ops)
 def _as_array(data: Any, dtype: Any, device: str | Device | None) -> tuple[Any, Device]:
     """A raw array of this dtype on this device, shared with the data where it already is one."""
     if isinstance(data, np.ndarray) or hasattr(data, "__cuda_array_interface__"):
+        data = np.asarray(data) if isinstance(data, np.ndarray) else data  # no np.matrix
         home = Device.of(data)
         target = home if device is None else Device(device)
         array = data if dtype is None else data.astype(np.dtype(dtype), copy=False)
@@ -468,9 +496,22 @@ def _as_array(data: Any, dtype: Any, device: str | Device | None) -> tuple[Any, 
     return array, target
 
 
+def _check_float(array: Any) -> None:
+    if array.dtype.kind != "f":
+        raise TypeError(
+            f"requires_grad: {array.dtype} data has no gradient. Use float32: "
+            'tensor(x, dtype="float32").'
+        )
+
+
 def _plain(data: Any) -> Any:
     """Nested sequences with numbers in place of Tensors."""
     if isinstance(data, Variable):
+        if data._requires_grad and is_grad_enabled():
+            raise RuntimeError(
+                "Tensor: a tensor in this list requires a gradient, which would be lost. Write "
+                "stack([...])."
+            )
         return data.device.to_host(data._data)
     if isinstance(data, (list, tuple)):
         return [_plain(part) for part in data]

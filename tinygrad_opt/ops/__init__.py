@@ -12,6 +12,9 @@ from .elementwise import (
     arctan,
     arctan2,
     binary_cross_entropy,
+    bitwise_and,
+    bitwise_or,
+    bitwise_xor,
     ceil,
     clip,
     cos,
@@ -29,6 +32,7 @@ from .elementwise import (
     hardsigmoid,
     hardswish,
     hardtanh,
+    invert,
     isfinite,
     isinf,
     isnan,
@@ -134,5 +138,5 @@ def ones_like(x):
     return wrap(x.device.xp.ones(x.shape, x.dtype), x.device)
 
 
-_for_rules = {"raw_index", "scatter_add", "wrap"}
+_for_rules = {"ones_like", "raw_index", "scatter_add", "wrap", "zeros_like"}
 __all__ = [n for n, f in globals().items() if callable(f) and n[0] != "_" and n not in _for_rules]

@@ -10,6 +10,17 @@ import numpy
 _UNSIGNED = {size: numpy.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 
 
+def axes_of(axis, ndim, name="axis"):
+    """Axes counted from 0, from one or several, negative allowed; None stands for all."""
+    if axis is None:
+        return tuple(range(ndim))
+    axes = tuple(axis) if isinstance(axis, (tuple, list, range)) else (axis,)
+    for a in axes:
+        if not -ndim <= a < ndim:
+            raise ValueError(f"{name}: there is no axis {a} among {ndim}, which count from 0.")
+    return tuple(a % ndim for a in axes)
+
+
 def check_same_float(name, a, b):
     """Products of two float dtypes are a mistake more often than a wish."""
     if a.dtype != b.dtype and a.dtype.kind == b.dtype.kind == "f":
@@ -53,9 +64,12 @@ def check_labels(name, logits, labels, ignore_index=None):
     if not isinstance(labels, numpy.ndarray) or not labels.size:
         return
     unsigned = labels.view(_UNSIGNED[labels.itemsize])  # a negative label becomes a huge one
-    if numpy.maximum.reduce(unsigned, axis=None) < n_classes:
+    limit = n_classes
+    if labels.dtype.kind == "i":
+        limit = min(limit, 1 << 8 * labels.itemsize - 1)  # in int8, −1 would become 255
+    if numpy.maximum.reduce(unsigned, axis=None) < limit:
         return
-    wrong = unsigned >= n_classes
+    wrong = unsigned >= limit
     if ignore_index is not None:
         wrong &= labels != ignore_index
     for place in wrong.ravel().nonzero()[0][:1]:

@@ -234,14 +234,14 @@ def minimum(xp, a, b):
     return xp.minimum(a, b)
 
 
-def _inside(xp, g, y, x, low, high):
+def _inside(xp, g, y, x, low=None, high=None):
     if low is not None:
         g = g * (x >= low)
     return g if high is None else g * (x <= high)
 
 
 @op(_inside)
-def clip(xp, x, low, high):
+def clip(xp, x, low=None, high=None):
     """x held between two numbers (None: no bound); the derivative at a bound is 1."""
     return xp.clip(x, low, high)
 
@@ -388,6 +388,10 @@ less = _comparison("less", "a < b.", lambda xp, a, b: a < b)
 less_equal = _comparison("less_equal", "a <= b.", lambda xp, a, b: a <= b)
 greater = _comparison("greater", "a > b.", lambda xp, a, b: a > b)
 greater_equal = _comparison("greater_equal", "a >= b.", lambda xp, a, b: a >= b)
+bitwise_and = _comparison("bitwise_and", "Bit by bit; of truths: both.", lambda xp, a, b: a & b)
+bitwise_or = _comparison("bitwise_or", "Bit by bit; of truths: either.", lambda xp, a, b: a | b)
+bitwise_xor = _comparison("bitwise_xor", "Bit by bit; of truths: one.", lambda xp, a, b: a ^ b)
+invert = _comparison("invert", "Every bit turned; of truths: not.", lambda xp, a: ~a)
 logical_and = _comparison("logical_and", "Both.", lambda xp, a, b: xp.logical_and(a, b))
 logical_or = _comparison("logical_or", "Either.", lambda xp, a, b: xp.logical_or(a, b))
 logical_xor = _comparison("logical_xor", "One, not both.", lambda xp, a, b: xp.logical_xor(a, b))

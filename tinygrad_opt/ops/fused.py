@@ -36,6 +36,8 @@ def _explain_linear(name, x, weight, bias=(), **params):
             f"{name}: the input has {x[-1]} features, {x}, and the weight {weight} expects "
             f"{weight[1]}; weights are (out, in)."
         )
+    if len(weight) == 2 and x and bias in ((), weight[:1]):
+        return None
     return (
         f"{name}: input {x}, weight {weight} and bias {bias} do not fit; they are (…, in), "
         "(out, in) and (out,)."
@@ -60,6 +62,9 @@ def linear(xp, x, weight, bias=None):
     check_same_float("linear", x, weight)
     y = _rows(x).dot(weight.T)
     if bias is not None:
+        check_same_float("linear", weight, bias)
+        if bias.shape != y.shape[1:]:
+            raise ValueError("the bias would be broadcast")
         y += bias
     return y if x.ndim == 2 else y.reshape(*x.shape[:-1], weight.shape[0])
 
@@ -108,8 +113,7 @@ def _log_softmax_back(xp, g, y, x, axis=-1):
 def log_softmax(xp, x, axis=-1):
     """x − ln Σ eˣ along an axis, without overflow."""
     x = x - x.max(axis=axis, keepdims=True)
-    x -= xp.log(xp.exp(x).sum(axis=axis, keepdims=True))
-    return x
+    return x - xp.log(xp.exp(x).sum(axis=axis, keepdims=True))
 
 
 # ---- cross-entropy ----------------------------------------------------------------------------
@@ -124,7 +128,7 @@ def _cross_entropy_back(xp, g, saved, logits, labels):
     e, total_e, index = saved
     p = e / total_e
     p.reshape(-1)[index] -= 1
-    p *= g / len(logits)
+    p *= g / logits.shape[0]
     return p.T
 
 
@@ -142,9 +146,8 @@ def cross_entropy(xp, logits, labels):
     z -= xp.maximum.reduce(z)
     e = xp.exp(z)
     total_e = ones(xp, n_classes, e.dtype).dot(e)
-    if labels.itemsize < 8:
-        labels = labels.astype("int64")  # in uint8, label · n would overflow
-    index = labels * n + positions(xp, n)
+    place = positions(xp, n)
+    index = labels.astype(place.dtype, copy=False) * n + place  # in uint8, label · n overflows
     losses = xp.log(total_e) - z.reshape(-1)[index]
     return ones(xp, n, e.dtype).dot(losses) / n, (e, total_e, index)
 
@@ -165,6 +168,7 @@ def _mse_loss(prediction, target):
 def mse_loss(xp, prediction, target):
     """mean (prediction − target)², of two tensors of one shape."""
     check_same_shape("mse_loss", prediction, target)
+    check_same_float("mse_loss", prediction, target)
     difference = prediction - target
     flat = difference.reshape(-1)
     return flat.dot(flat) / flat.size, difference
@@ -180,8 +184,7 @@ def _standardize(x, axis, eps):
 
 def _means(a, axis):
     total = a.sum(axis=axis, keepdims=True)
-    total *= total.size / max(1, a.size)
-    return total
+    return total * (total.size / max(1, a.size))
 
 
 def _standardize_back(xp, g, saved, x, axis, eps):

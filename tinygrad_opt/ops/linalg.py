@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from string import ascii_letters
 
-from ..operation import op
+from ..operation import _explain_broadcast, op
 from .checks import check_same_float
 from .elementwise import multiply
 from .reduce import sum as total
@@ -46,6 +46,8 @@ def _explain_matmul(name, a, b):
         return f"matmul: {a} @ {b} does not fit: it needs at least one axis on each side; use *."
     inner = b[-2] if len(b) > 1 else b[-1]
     if a[-1] == inner:
+        if _explain_broadcast(name, a[:-2], b[:-2]) is None:
+            return None
         return f"matmul: {a} @ {b} does not fit: the axes before the last two must broadcast."
     text = f"matmul: {a} @ {b} does not fit: {a[-1]} columns meet {inner} rows."
     if len(a) == len(b) == 2:
@@ -135,6 +137,8 @@ def _without_repeats(term, x):
         letter = next(c for c in term if term.count(c) > 1)
         first = term.index(letter)
         second = term.index(letter, first + 1)
+        if x.shape[first] != x.shape[second]:
+            raise ValueError(f"einsum: {letter!r} stands for two lengths in {x.shape}.")
         x = diagonal(x, 0, first, second)
         term = term[:first] + term[first + 1 : second] + term[second + 1 :] + letter
     return term, x

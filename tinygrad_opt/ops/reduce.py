@@ -10,19 +10,14 @@ from __future__ import annotations
 from math import prod as count_of
 
 from ..operation import op
+from .checks import axes_of
 from .elementwise import multiply
 from .shape import concatenate, moveaxis, reshape
 
 
-def _axes(axis, ndim):
-    if axis is None:
-        return tuple(range(ndim))
-    return tuple(a % ndim for a in ((axis,) if isinstance(axis, int) else axis))
-
-
 def _keep(xp, a, shape, axis):
     """A reduced array with its axes back, as length 1, so that it broadcasts against the input."""
-    axes = _axes(axis, len(shape))
+    axes = axes_of(axis, len(shape))
     return xp.reshape(a, tuple(1 if i in axes else n for i, n in enumerate(shape)))
 
 
@@ -32,7 +27,7 @@ def _spread(xp, g, shape, axis):
 
 
 def _count(shape, axis):
-    return count_of(shape[a] for a in _axes(axis, len(shape)))
+    return count_of(shape[a] for a in axes_of(axis, len(shape)))
 
 
 # ---- sums and means ---------------------------------------------------------------------------
@@ -57,7 +52,7 @@ def mean(xp, x, axis=None, keepdims=False):
 
 def prod(x, axis=None, keepdims=False):
     """Π x over the axes, multiplied in pairs, so that zeros get their right derivative."""
-    axes = _axes(axis, x.ndim)
+    axes = axes_of(axis, x.ndim, "prod")
     rest = tuple(n for i, n in enumerate(x.shape) if i not in axes)
     ones = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
     y = moveaxis(x, axes, tuple(range(-len(axes), 0)))
@@ -128,7 +123,7 @@ def logsumexp(xp, x, axis=None, keepdims=False):
     top = xp.max(x, axis=axis, keepdims=True)
     top = xp.where(xp.isfinite(top), top, 0)
     total = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=True)) + top
-    return total if keepdims else xp.squeeze(total, _axes(axis, x.ndim))
+    return total if keepdims else xp.squeeze(total, axes_of(axis, x.ndim))
 
 
 # ---- norms ------------------------------------------------------------------------------------
@@ -150,6 +145,8 @@ def _spread_norm(xp, g, y, x, ord=2, axis=None, keepdims=False):
 @op(_spread_norm)
 def norm(xp, x, ord=2, axis=None, keepdims=False):
     """(Σ |x|^ord)^(1/ord), or the largest |x| for ord = inf; the derivative of zeros is 0."""
+    if not ord > 0:
+        raise ValueError(f"norm: ord is {ord}; it is a positive number or inf.")
     if ord == float("inf"):
         return xp.max(xp.abs(x), axis=axis, keepdims=keepdims)
     if ord == 2:

@@ -6,11 +6,13 @@ Order: new shapes · axes · joining and cutting · picking elements · repeatin
 from __future__ import annotations
 
 import builtins
+import math
 from itertools import pairwise
 
-import numpy as np
+import numpy
 
 from ..operation import Variable, op
+from .checks import axes_of
 
 # ---- new shapes -------------------------------------------------------------------------------
 
@@ -27,18 +29,19 @@ def reshape(x, *shape):
 
 def flatten(x, start_axis=0):
     """All axes from start_axis on become one."""
-    return reshape(x, (*x.shape[:start_axis], int(np.prod(x.shape[start_axis:]))))
+    (start,) = axes_of(start_axis, max(1, x.ndim), "flatten")
+    return reshape(x, (*x.shape[:start], math.prod(x.shape[start:])))
 
 
 def expand_dims(x, axis):
     """A new axis of length 1."""
-    axis = axis % (x.ndim + 1)
+    (axis,) = axes_of(axis, x.ndim + 1, "expand_dims")
     return reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
 
 
 def squeeze(x, axis=None):
     """Without the axes of length 1: all of them, or those named, which must have length 1."""
-    axes = range(x.ndim) if axis is None else [a % x.ndim for a in _as_tuple((axis,))]
+    axes = axes_of(axis, x.ndim, "squeeze")
     if axis is not None and builtins.any(x.shape[a] != 1 for a in axes):
         raise ValueError(f"squeeze: axis {axis} of {x.shape} does not have length 1.")
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if n != 1 or i not in axes))
@@ -56,14 +59,14 @@ def _broadcast_to(xp, x, shape):
 
 def broadcast_to(x, shape):
     """x repeated along new axes and those of length 1, as NumPy broadcasts."""
-    return _broadcast_to(x, shape=tuple(shape))
+    return _broadcast_to(x, shape=_as_tuple((shape,)))
 
 
 # ---- axes -------------------------------------------------------------------------------------
 
 
 def _transpose_back(xp, g, y, x, axes):
-    return xp.transpose(g, tuple(int(a) for a in np.argsort(axes)))
+    return xp.transpose(g, tuple(sorted(range(len(axes)), key=axes.__getitem__)))
 
 
 @op(_transpose_back)
@@ -73,8 +76,8 @@ def _transpose(xp, x, axes):
 
 def transpose(x, *axes):
     """The axes in this order; reversed when none are given."""
-    order = _as_tuple(axes) if axes and axes != (None,) else tuple(reversed(range(x.ndim)))
-    return _transpose(x, axes=tuple(a % x.ndim for a in order))
+    order = _as_tuple(axes) if axes and axes != (None,) else range(x.ndim)[::-1]
+    return _transpose(x, axes=axes_of(order, x.ndim, "transpose"))
 
 
 permute = transpose
@@ -82,15 +85,16 @@ permute = transpose
 
 def swapaxes(x, axis1, axis2):
     """Two axes exchanged."""
+    a, b = axes_of((axis1, axis2), x.ndim, "swapaxes")
     order = list(range(x.ndim))
-    order[axis1], order[axis2] = order[axis2], order[axis1]
+    order[a], order[b] = b, a
     return transpose(x, order)
 
 
 def moveaxis(x, source, destination):
     """Axes moved to other places; the rest keep their order."""
-    source = [a % x.ndim for a in _as_tuple((source,))]
-    destination = [a % x.ndim for a in _as_tuple((destination,))]
+    source = axes_of(source, x.ndim, "moveaxis")
+    destination = axes_of(destination, x.ndim, "moveaxis")
     order = [a for a in range(x.ndim) if a not in source]
     for to, a in sorted(zip(destination, source, strict=True)):
         order.insert(to, a)
@@ -108,7 +112,7 @@ def flip(x, axis=None):
 
 
 def _roll_back(xp, g, y, x, shift, axis=None):
-    back = tuple(-s for s in shift) if isinstance(shift, tuple) else -shift
+    back = tuple(-s for s in shift) if isinstance(shift, (tuple, list)) else -shift
     return xp.roll(g, back, axis)
 
 
@@ -134,6 +138,8 @@ def _piece(i):
 
 
 def _explain_concatenate(name, *shapes, axis):
+    if len({s[:axis] + s[axis:][1:] for s in shapes}) == 1:
+        return None
     return f"concatenate: {', '.join(map(str, shapes))} must agree in every axis but {axis}."
 
 
@@ -145,7 +151,12 @@ _concatenate = op(each=_piece, explain=_explain_concatenate, shapes_only=True)(_
 
 
 def concatenate(tensors, axis=0):
-    """Tensors joined along an axis that they have."""
+    """Tensors joined along an axis that they have; axis None flattens them first."""
+    tensors = list(tensors)
+    if not tensors:
+        raise ValueError("concatenate: there is nothing to join.")
+    if axis is None:
+        return concatenate([reshape(t, (-1,)) for t in tensors])
     return _concatenate(*tensors, axis=axis)
 
 
@@ -160,12 +171,13 @@ def stack(tensors, axis=0):
 
 def split(x, sections, axis=0):
     """Cut along an axis: into that many equal parts, or before each of these positions."""
+    (axis,) = axes_of(axis, x.ndim, "split")
     n = x.shape[axis]
     if isinstance(sections, int):
-        if n % sections:
+        if sections < 1 or n % sections:
             raise ValueError(f"split: {n} along axis {axis} do not make {sections} equal parts.")
-        sections = range(n // sections, n, n // sections)
-    before = (slice(None),) * (axis % x.ndim)
+        sections = [i * (n // sections) for i in range(1, sections)]
+    before = (slice(None),) * axis
     edges = [0, *sections, n]
     return [x[(*before, slice(a, b))] for a, b in pairwise(edges)]
 
@@ -181,7 +193,7 @@ def _pad(xp, x, pad_width, value):
 
 def pad(x, pad_width, value=0):
     """A constant put around x: one width, (before, after), or one such pair for each axis."""
-    widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
+    widths = numpy.broadcast_to(pad_width, (x.ndim, 2)).tolist()
     return _pad(x, pad_width=tuple(map(tuple, widths)), value=value)
 
 
@@ -189,15 +201,15 @@ def pad(x, pad_width, value=0):
 
 
 def raw_index(index):
-    """An index with raw arrays in place of Tensors."""
+    """An index with raw arrays in place of Tensors: copies, which nobody changes afterwards."""
     if isinstance(index, tuple):
         return tuple(raw_index(i) for i in index)
-    return index._data if isinstance(index, Variable) else index
+    return index._data.copy() if isinstance(index, Variable) else index
 
 
 def _is_basic(index):
     parts = index if isinstance(index, tuple) else (index,)
-    basic = (int, np.integer, slice, type(None), type(Ellipsis))
+    basic = (int, numpy.integer, slice, type(None), type(Ellipsis))
     return builtins.all(isinstance(i, basic) and not isinstance(i, bool) for i in parts)
 
 
@@ -226,17 +238,21 @@ def take(x, indices, axis=None):
     """Elements (axis None: of the flattened tensor) or slices at these indices."""
     if axis is None:
         return reshape(x, (-1,))[indices]
-    return x[(slice(None),) * (axis % x.ndim) + (indices,)]
+    (axis,) = axes_of(axis, x.ndim, "take")
+    return x[(slice(None),) * axis + (indices,)]
 
 
 def take_along_axis(x, indices, axis):
     """For each place along the other axes, the elements of this axis at its own indices."""
-    indices = raw_index(indices)
-    axis = axis % x.ndim
-    grid = np.ogrid[tuple(slice(0, n) for n in indices.shape)]
-    xp = x.device.xp
-    index = tuple(indices if a == axis else xp.asarray(g) for a, g in enumerate(grid))
-    return x[index]
+    (axis,) = axes_of(axis, x.ndim, "take_along_axis")
+    if indices.ndim != x.ndim:
+        raise ValueError(
+            f"take_along_axis: indices {indices.shape} need as many axes as {x.shape}."
+        )
+    arange = x.device.xp.arange
+    places = [arange(n).reshape(n, *[1] * (x.ndim - 1 - a)) for a, n in enumerate(x.shape)]
+    places[axis] = indices
+    return x[tuple(places)]
 
 
 def diagonal(x, offset=0, axis1=0, axis2=1):
@@ -255,8 +271,9 @@ def repeat(x, repeats, axis=None):
     """Each element, or each slice of an axis, that many times in a row."""
     if axis is None:
         return repeat(reshape(x, (-1,)), repeats, 0)
-    index = np.repeat(np.arange(x.shape[axis]), raw_index(repeats))
-    return take(x, x.device.xp.asarray(index), axis)
+    xp = x.device.xp
+    repeats = repeats.tolist() if hasattr(repeats, "tolist") else repeats
+    return take(x, xp.repeat(xp.arange(x.shape[axis]), repeats), axis)
 
 
 def tile(x, reps):
@@ -288,8 +305,8 @@ def triu(xp, x, k=0):
 # ---- dtype ------------------------------------------------------------------------------------
 
 
-@op(lambda xp, g, y, x, dtype: g, casts=True)
-def _to_float(xp, x, dtype):
+@op(lambda xp, g, y, x, dtype, back: g.astype(back), casts=True)
+def _to_float(xp, x, dtype, back):
     return x.astype(dtype)
 
 
@@ -300,8 +317,10 @@ def _to_other(xp, x, dtype):
 
 def astype(x, dtype):
     """x in another dtype; no gradient flows through integers and booleans."""
-    dtype = np.dtype(dtype)
-    return (_to_float if dtype.kind == "f" else _to_other)(x, dtype=dtype)
+    dtype = numpy.dtype(dtype)
+    if dtype.kind == "f":
+        return _to_float(x, dtype=dtype, back=x.dtype)
+    return _to_other(x, dtype=dtype)
 
 
 def _as_tuple(given):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -146,6 +147,9 @@ def test_every_schedule_can_be_named(capsys: pytest.CaptureFixture[str], name: s
         ("digits --dropout 1.5", "p is 1.5; it is the share of values set to zero"),
         ("digits --l2 -1", "--l2 is -1.0; it has to be at least 0."),
         ("digits --warmup -1", "--warmup is -1"),
+        ("iris --warmup 120", "--warmup is 120 and the whole run has 120 updates"),
+        ("iris --hidden ²", "--hidden is '²'; write sizes with commas"),
+        ("iris --hidden 99999999999", "not enough memory"),
         ("digits --device cuda", 'pip install "tinygrad-opt[cuda13]"'),
         ("digits --device gpu", "'gpu' is unknown. Write 'cpu', 'cuda' or 'cuda:1'."),
         ("", "name a data set or give --csv FILE"),
@@ -166,6 +170,12 @@ def test_what_cannot_be_is_one_sentence_and_exit_code_2(
     assert (code, out) == (2, "")
     assert err.startswith("error: ") and sentence in err
     assert len(err.splitlines()) == 1
+
+
+def test_a_schedule_that_overflows_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "train", "iris", "--schedule", "exponential(1e308)")
+    assert code == 2
+    assert err.startswith("error: OverflowError") and len(err.splitlines()) == 1
 
 
 def test_a_table_with_a_gap_names_the_place(
@@ -267,9 +277,9 @@ def test_the_module_runs_and_the_reader_may_leave_early() -> None:
 def test_a_terminal_gets_a_bar_and_no_color_is_respected(tmp_path: Path) -> None:
     import pty
 
-    def on_a_terminal(**environment: str) -> str:
+    def on_a_terminal(*flags: str, **environment: str) -> str:
         parent, child = pty.openpty()
-        command = [sys.executable, "-m", "tinygrad_opt", "train", "iris", *QUICK]
+        command = [sys.executable, "-m", "tinygrad_opt", "train", "iris", *QUICK, *flags]
         env = os.environ | {"TERM": "xterm", "COLUMNS": "120"} | environment
         process = subprocess.Popen(command, stdout=child, stderr=child, env=env)
         os.close(child)
@@ -286,9 +296,13 @@ def test_a_terminal_gets_a_bar_and_no_color_is_respected(tmp_path: Path) -> None
         assert process.wait() == 0
         return printed.decode()
 
+    colours = re.compile(r"\x1b\[[\d;]+m")
     shown = on_a_terminal()
-    assert "2/2" in shown and "test acc" in shown and "━" in shown
-    assert "\x1b[38" in shown or "\x1b[3" in shown
+    assert "2/2" in shown and "test acc" in shown and "━" in shown and colours.search(shown)
+    narrow = on_a_terminal(COLUMNS="80")
+    assert re.search(r"━.*2/2.*loss \d.*test loss \d.*test acc \d.*lr \d\S*[\d]", narrow)
     plain = on_a_terminal(NO_COLOR="1")
-    assert "━" in plain and "\x1b[38" not in plain and "\x1b[31" not in plain
+    assert "━" in plain and not colours.search(plain)
+    assert colours.search(on_a_terminal(NO_COLOR=""))
     assert "epoch 1/2" in on_a_terminal(TERM="dumb")
+    assert "0/0" not in on_a_terminal("--quiet")

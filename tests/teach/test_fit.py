@@ -133,3 +133,12 @@ def test_senseless_options_are_refused(options: dict[str, float]) -> None:
     model = nn.Linear(1, 1)
     with pytest.raises(ValueError, match="do not make sense"):
         fit(model, line(), optim.SGD(model.parameters(), lr=0.1), **options)
+
+
+def test_no_batches_are_refused() -> None:
+    model = nn.Linear(1, 1)
+    with pytest.raises(ValueError, match="0 batches"):
+        fit(model, [], optim.SGD(model.parameters(), lr=0.1))
+    with pytest.raises(ValueError, match="there are no batches"):
+        evaluate(model, [])
+    assert model.training

@@ -74,8 +74,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
         sys.stderr.close()
         return 0
-    except (ValueError, TypeError, KeyError, RuntimeError, OSError, ImportError) as error:
+    except Exception as error:
         if arguments.debug:
             raise
-        console.note(f"error: {error.args[0] if isinstance(error, KeyError) else error}")
+        console.note(f"error: {_sentence(error)}")
         return 2
+
+
+def _sentence(error: Exception) -> str:
+    """What went wrong, in a line."""
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {error}. Make the network or the batch smaller."
+    if isinstance(error, UnicodeEncodeError):
+        return f"{error}. Set PYTHONIOENCODING=utf-8 for this terminal."
+    known = (ValueError, TypeError, RuntimeError, OSError, ImportError)
+    text = " ".join(str(error).split())
+    return text if isinstance(error, known) else f"{type(error).__name__}: {text}. See --debug."

@@ -14,12 +14,12 @@ class Console:
     """Results go to stdout, everything else to stderr.
 
     rich is imported when the first table or bar is drawn. Colour and moving bars are for terminals;
-    NO_COLOR and TERM=dumb are respected.
+    NO_COLOR and TERM=dumb are respected. A bar takes 78 columns or fewer.
     """
 
     def __init__(self, as_json: bool = False, color: bool = True) -> None:
         self.as_json = as_json
-        self.color = color and "NO_COLOR" not in os.environ
+        self.color = color and not os.environ.get("NO_COLOR")
 
     @property
     def is_terminal(self) -> bool:
@@ -58,12 +58,12 @@ class Console:
     @contextlib.contextmanager
     def bar(self, total: int) -> Iterator[Any]:
         """A progress bar, as a function of (done, words); None where it would not move."""
-        if self.as_json or not self.is_terminal:
+        if self.as_json or not self.is_terminal or not total:
             yield None
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+        columns = (BarColumn(10), MofNCompleteColumn(), TextColumn("{task.description}"))
         with Progress(*columns, console=self._rich()) as progress:
             task = progress.add_task("", total=total)
             yield lambda done, words: progress.update(task, completed=done, description=words)
@@ -71,15 +71,12 @@ class Console:
     def _rich(self) -> Any:
         from rich.console import Console as Rich
 
-        plain = not self.is_terminal
-        width = 100 if plain else None
-        return Rich(
-            no_color=not self.color or plain,
-            markup=False,
-            emoji=False,
-            highlight=False,
-            width=width,
-        )
+        options: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
+        if not self.is_terminal:
+            options |= {"width": 100, "no_color": True}
+        elif not self.color:
+            options |= {"color_system": None}
+        return Rich(**options)
 
 
 def number(value: Any) -> str:

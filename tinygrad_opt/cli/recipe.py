@@ -115,9 +115,10 @@ class Recipe:
             f"{penalties})",
             "print(evaluate(model, tg.data.DataLoader(test, batch_size=None)))",
         ]
-        if words.device != "cpu":
-            lines.insert(2, f"\ntg.use_device({words.device!r}).__enter__()")
-        return "\n".join(lines)
+        if words.device == "cpu":
+            return "\n".join(lines)
+        inside = [f"    {line}" if line else line for line in lines[3:]]
+        return "\n".join([*lines[:3], f"with tg.use_device({words.device!r}):", *inside])
 
 
 # ---- what words mean --------------------------------------------------------------------------
@@ -143,14 +144,14 @@ def _dataset(words: argparse.Namespace) -> Dataset:
 def _batch(text: str) -> int | None:
     if text == "full":
         return None
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"train: --batch is {text!r}; write a number of examples, or full.")
     return int(text)
 
 
 def _hidden(text: str) -> list[int]:
     parts = [part.strip() for part in text.split(",") if part.strip() not in ("", "0")]
-    if not all(part.isdigit() for part in parts):
+    if not all(part.isdecimal() for part in parts):
         raise ValueError(
             f"train: --hidden is {text!r}; write sizes with commas, as in 64,32, or 0 for none."
         )
@@ -184,7 +185,12 @@ def _schedule(text: str, warmup: int, updates: int) -> Schedule:
     A name fills the updates that the warm-up leaves: cosine is warmup(w) >> cosine(updates − w).
     Stairs fall at the thirds or at half and three quarters; exponential ends at a hundredth.
     """
-    rest = max(1, updates - warmup)
+    if warmup >= updates:
+        raise ValueError(
+            f"train: --warmup is {warmup} and the whole run has {updates} updates; leave some for "
+            "training at the full rate."
+        )
+    rest = updates - warmup
     half = -(-rest // 2)
     by_name = {
         "constant": "constant()",

@@ -63,11 +63,11 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     with console.bar(0 if arguments.quiet else recipe.epochs) as bar:
 
         def show(epoch: int, history: History) -> None:
-            words = _words(history)
             if bar is not None:
-                bar(epoch, words)
+                bar(epoch, _short(history))
             elif not arguments.quiet:
-                console.line(f"epoch {epoch:>{len(str(recipe.epochs))}}/{recipe.epochs}  {words}")
+                count = f"{epoch:>{len(str(recipe.epochs))}}/{recipe.epochs}"
+                console.line(f"epoch {count}  {_words(history)}")
 
         history = fit(
             recipe.model,
@@ -91,14 +91,20 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
 
 def _words(history: History) -> str:
     """The last epoch in a line."""
+    names = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
     shown = {
-        "train loss": history.last("train_loss"),
-        "train acc": history.last("train_accuracy"),
-        "test loss": history.last("test_loss"),
-        "test acc": history.last("test_accuracy"),
+        name.replace("accuracy", "acc").replace("_", " "): history.last(name) for name in names
     }
     words = [f"{name} {value:.4f}" for name, value in shown.items() if value is not None]
     return "  ".join([*words, f"lr {history.lr[-1]:.3g}"])
+
+
+def _short(history: History) -> str:
+    """The same for a bar, which has 78 columns in all."""
+    loss, accuracy = history.metrics["train_loss"][-1][1], history.last("test_accuracy")
+    words = [f"loss {loss:.4f}", f"test loss {history.last('test_loss'):.4f}"]
+    words += [] if accuracy is None else [f"test acc {accuracy:.3f}"]
+    return "  ".join([*words, f"lr {history.lr[-1]:.2g}"])
 
 
 def _document(

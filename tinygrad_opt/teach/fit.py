@@ -1,6 +1,6 @@
 """Training a model, with a record: initialise, then forward, loss, backward, update.
 
-Order: `fit` · `evaluate` · the penalties.
+Order: `fit` · one pass over the data · `evaluate` · the penalties.
 """
 
 from __future__ import annotations
@@ -43,70 +43,80 @@ def fit(
     The scheduler moves after every update. Without ``loss`` it is cross-entropy for integer labels
     and the mean squared error for floats. ``on_epoch(epoch, history)`` is called after every pass.
     A run that meets NaN or diverges ends after that pass; ``history.status`` says so. ValueError
-    for no epochs or negative penalties.
+    for no epochs, no batches or negative penalties.
     """
-    if epochs < 1 or l1 < 0 or l2 < 0:
+    if epochs < 1 or len(train) < 1 or not (l1 >= 0 and l2 >= 0):
         raise ValueError(
-            f"fit: epochs {epochs}, l1 {l1}, l2 {l2} do not make sense: at least one epoch, and "
-            "penalties ≥ 0."
+            f"fit: epochs {epochs}, {len(train)} batches, l1 {l1}, l2 {l2} do not make sense: at "
+            "least one epoch, one batch, and penalties ≥ 0."
         )
     history = History()
     weights = [p for p in model.parameters() if p.ndim > 1]
     began = time.perf_counter()
     model.train()
-    with default_device().errstate(all="ignore"):  # `status` says it better than a warning
-        for epoch in range(1, epochs + 1):
-            losses: list[Tensor] = []
-            sizes: list[int] = []
-            hits = 0.0
-            for x, y in train:
-                optimizer.zero_grad()
-                prediction = model(x)
-                batch_loss = (loss or default_loss(y))(prediction, y)
-                losses.append(batch_loss.detach())
-                sizes.append(len(x))
-                hits += _hits(prediction, y) * len(x)
-                if l1 or l2:
-                    batch_loss = batch_loss + penalty(weights, l1, l2)
-                batch_loss.backward()
-                history.lr.append(float(optimizer.param_groups[0]["lr"]))
-                optimizer.step()
-                if scheduler is not None:
-                    scheduler.step()
-            history.loss += [one.item() for one in losses]
-            history.step = list(range(len(history.loss)))
-            history.note(epoch, **_means(history.loss[-len(sizes) :], sizes, hits, y))
-            if test is not None:
-                found = evaluate(model, test, loss)
-                history.note(epoch, **{f"test_{name}": value for name, value in found.items()})
-            history.seconds = time.perf_counter() - began
-            if on_epoch is not None:
-                on_epoch(epoch, history)
-            if history.status_step() is not None:
-                break
+    for epoch in range(1, epochs + 1):
+        done = len(history.step)
+
+        def update(total: Tensor) -> None:
+            optimizer.zero_grad()
+            (total + penalty(weights, l1, l2) if l1 or l2 else total).backward()
+            history.lr.append(float(optimizer.param_groups[0]["lr"]))
+            optimizer.step()
+            if scheduler is not None:
+                scheduler.step()
+
+        losses, found = _one_pass(model, train, loss, update)
+        history.loss += losses
+        history.step += range(done, len(history.loss))
+        history.note(epoch, **{f"train_{name}": value for name, value in found.items()})
+        if test is not None:
+            found = evaluate(model, test, loss)
+            history.note(epoch, **{f"test_{name}": value for name, value in found.items()})
+        history.seconds = time.perf_counter() - began
+        if on_epoch is not None:
+            on_epoch(epoch, history)
+        if history.hopeless_from(done) is not None:
+            break
     history.judge()
     if not all(bool(p.isfinite().all()) for p in model.parameters()):
         history.status = "nan"
     return history
 
 
+def _one_pass(
+    model: Module, data: Batches, loss: Loss | None, then: Callable[[Tensor], None]
+) -> tuple[list[float], dict[str, float]]:
+    """The losses of all batches, and the means over all examples; ``then`` gets each loss.
+
+    Values are fetched after the pass, so that a GPU need not be waited for at every batch.
+    """
+    losses, sizes, hits = [], [], []
+    with default_device().errstate(all="ignore"):  # the status says it better than a warning
+        for x, y in data:
+            prediction = model(x)
+            batch_loss = (loss or default_loss(y))(prediction, y)
+            losses.append(batch_loss.detach())
+            sizes.append(len(x))
+            if y.dtype.kind in "iu":
+                hits.append((prediction.detach().argmax(axis=1) == y).float().mean())
+            then(batch_loss)
+    if not sizes:
+        raise ValueError("there are no batches in the data; give at least one pair (x, y).")
+    values = [one.item() for one in losses]
+    found = {"loss": _mean(values, sizes)}
+    if hits:
+        found["accuracy"] = _mean([one.item() for one in hits], sizes)
+    return values, found
+
+
+def _mean(values: list[float], sizes: list[int]) -> float:
+    """The mean over examples, where the last batch may be smaller."""
+    return sum(value * n for value, n in zip(values, sizes, strict=True)) / sum(sizes)
+
+
 def default_loss(y: Tensor) -> Loss:
     """Cross-entropy where targets are class numbers, else the mean squared error."""
     return F.cross_entropy if y.dtype.kind in "iu" else F.mse_loss
-
-
-def _hits(prediction: Tensor, y: Tensor) -> Any:
-    """The share of right answers, still on the device; 0 where there are no classes."""
-    if y.dtype.kind not in "iu":
-        return 0.0
-    return (prediction.detach().argmax(axis=1) == y).float().mean()
-
-
-def _means(losses: list[float], sizes: list[int], hits: Any, y: Tensor) -> dict[str, float | None]:
-    total = sum(sizes)
-    mean = sum(loss * n for loss, n in zip(losses, sizes, strict=True)) / total
-    classes = y.dtype.kind in "iu"
-    return {"train_loss": mean, "train_accuracy": float(hits) / total if classes else None}
 
 
 def evaluate(model: Module, data: Batches, loss: Loss | None = None) -> dict[str, float]:
@@ -116,19 +126,12 @@ def evaluate(model: Module, data: Batches, loss: Loss | None = None) -> dict[str
     """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
-    total, hits, count = 0.0, 0.0, 0
     try:
         with no_grad():
-            for x, y in data:
-                prediction = model(x)
-                total += float((loss or default_loss(y))(prediction, y)) * len(x)
-                hits += float(_hits(prediction, y)) * len(x)
-                count += len(x)
+            return _one_pass(model, data, loss, then=lambda _: None)[1]
     finally:
         for module, training in modes:
             module.training = training
-    found = {"loss": total / count}
-    return found | ({"accuracy": hits / count} if y.dtype.kind in "iu" else {})
 
 
 # ---- penalties --------------------------------------------------------------------------------

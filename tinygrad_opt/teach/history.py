@@ -50,7 +50,7 @@ class History:
             return "ok"
         start, tail = self.loss[0], self.loss[-max(1, len(self.loss) // 20) :]
         end = sum(tail) / len(tail)
-        self.stopped_at = self.status_step()
+        self.stopped_at = self.hopeless_from(0)
         if not all(map(math.isfinite, self.loss)):
             self.status = "nan"
         elif self.stopped_at is not None or end > 1.5 * start:
@@ -59,10 +59,11 @@ class History:
             self.status = "stuck" if end > 0.98 * start else "ok"
         return self.status
 
-    def status_step(self) -> int | None:
-        """The first update at which the loss was not finite or beyond hope, or None."""
-        for step, loss in zip(self.step, self.loss, strict=True):
-            if not math.isfinite(loss) or loss > BEYOND_HOPE * (self.loss[0] + 1):
+    def hopeless_from(self, start: int) -> int | None:
+        """The first update, from this place on, whose loss was not finite or beyond hope."""
+        limit = BEYOND_HOPE * (self.loss[0] + 1)
+        for step, loss in zip(self.step[start:], self.loss[start:], strict=True):
+            if not loss <= limit or not math.isfinite(loss):
                 return step
         return None
 

@@ -303,3 +303,90 @@ def test_a_rule_that_reads_its_output_keeps_the_array_not_the_tensor() -> None:
     del y
     z.backward()
     assert x.grad.item() == 3
+
+
+# ---- through other names for the same memory ---------------------------------------------------
+
+
+def test_a_detached_leaf_is_noticed_when_the_leaf_moves() -> None:
+    w, v = leaf([2.0, 3.0]), leaf([1.0, 1.0])
+    first, second = (w * w).sum(), (v * w.detach()).sum()
+    first.backward()
+    SGD([w], lr=1.0).step()
+    with NOTICED:
+        second.backward()
+
+
+def test_writing_through_a_detached_leaf_is_noticed() -> None:
+    w = leaf([2.0, 3.0])
+    y = (w * w).sum()
+    w.detach()[...] = 0.0
+    with NOTICED:
+        y.backward()
+
+
+def test_writing_through_a_view_of_data_is_noticed() -> None:
+    w, x = leaf([2.0, 3.0]), Tensor(np.array([[5.0, 7.0]]))
+    y = (w * x).sum()
+    row = x[0]
+    row += 1
+    with NOTICED:
+        y.backward()
+
+
+@pytest.mark.parametrize("view", [lambda w: w.T, lambda w: w.reshape(-1), lambda w: w[:1]])
+def test_a_view_made_without_a_graph_is_noticed_when_the_leaf_moves(view) -> None:
+    w, v = leaf([2.0, 3.0]), leaf(1.0)
+    with tg.no_grad():
+        shown = view(w)
+    y = (v * shown).sum()
+    with tg.no_grad():
+        w *= 10
+    with NOTICED:
+        y.backward()
+
+
+def test_a_result_cannot_be_changed_through_its_detached_twin() -> None:
+    w = leaf([2.0, 3.0])
+    h = w * 2
+    y = (h * h).sum()
+    for twin in (h.detach(), h.detach()[:1]):
+        with pytest.raises(RuntimeError, match=r"Write x = x\.clone\(\) first"):
+            twin += 1
+    h.detach().clone()[...] = 0.0
+    y.backward()
+    assert w.grad.tolist() == [16, 24]
+
+
+def test_a_copy_is_nobody_s_alias() -> None:
+    w = leaf([2.0, 3.0])
+    y = (w * w).sum()
+    for copied in (w.detach().clone(), w.detach()[[0, 1]], w.detach() + 0):
+        copied += 1
+    y.backward()
+    assert w.grad.tolist() == [4, 6]
+
+
+def test_a_detached_loss_does_not_keep_the_graph() -> None:
+    import weakref
+
+    w = leaf([2.0, 3.0])
+    h = w * 2
+    dies = weakref.ref(h)
+    kept = (h * h).sum().detach()
+    shown = kept.reshape(1)
+    del h
+    assert dies() is None and kept.item() == shown.item() == 52
+
+
+def test_fractions_are_not_cut_off_in_place() -> None:
+    x = tg.zeros(3, dtype="int64")
+    for write in (lambda: x.__setitem__(0, 2.7), lambda: x.__iadd__(tg.tensor(0.5))):
+        with pytest.raises(TypeError, match="int64 cannot hold the value"):
+            write()
+    x[0] = 2
+    x[1:] = [3, 4]
+    assert x.tolist() == [2, 3, 4]
+    small = tg.zeros(2, dtype="uint8")
+    small[0] = 7
+    assert small.tolist() == [7, 0]

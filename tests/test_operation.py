@@ -290,3 +290,12 @@ def test_errors_of_numpy_keep_their_kind_and_name_the_operation() -> None:
         ops.reshape(leaf([1.0]), 2)
     with pytest.raises(ValueError, match=r"^max: zero-size array"):
         ops.max(tg.zeros(0))
+
+
+def test_a_forgotten_derivative_is_noticed() -> None:
+    @tg.op
+    def cube(xp, x):
+        return x**3
+
+    with pytest.raises(TypeError, match=r"Write @op\(derivative, …\) above a function"):
+        cube(tg.tensor(2.0))

@@ -303,7 +303,7 @@ def test_a_value_with_a_gradient_is_not_written_into_memory(change) -> None:
 def test_integers_do_not_take_floats_in_place() -> None:
     n = tg.tensor([1, 2])
     for change in (operator.iadd, operator.imul, operator.itruediv):
-        with pytest.raises(TypeError, match="int64 cannot hold the result, which is float32"):
+        with pytest.raises(TypeError, match="int64 cannot hold the value, which is float32"):
             change(n, 0.5)
     n += 1
     assert n.tolist() == [2, 3]
@@ -421,3 +421,27 @@ def test_results_and_gradients_stay_on_the_device(elsewhere: Device) -> None:
     assert tg.grad((x * x).sum(), x, create_graph=True).device is elsewhere
     with pytest.raises(DeviceError, match=r"the tensor is on cuda:0. Write t.cpu\(\).numpy\(\)"):
         x.numpy()
+
+
+def test_one_number_takes_a_format() -> None:
+    assert f"{tg.tensor(2.34567):.2f}" == "2.35"
+    assert f"{tg.tensor([1.0])}" == "tensor([1.])"
+    with pytest.raises(ValueError):
+        f"{tg.tensor([1.0, 2.0]):.2f}"
+
+
+def test_a_device_and_a_dtype_at_once() -> None:
+    moved = tg.tensor([1.0], requires_grad=True).to("cpu", "float64")
+    assert moved.dtype == np.float64
+    moved.sum().backward()
+
+
+def test_methods_are_there_for_operators_too() -> None:
+    x, y = tg.tensor([1.0, 5.0]), tg.tensor([2.0, 3.0])
+    assert x.add(y).subtract(1).multiply(2).divide(4).power(2).negative().tolist() == [-1, -12.25]
+    assert x.less(y).where(x, y).tolist() == [1, 3]
+    assert [x.equal(y).any().item(), x.greater_equal(1).all().item()] == [False, True]
+
+
+def test_dropout_by_its_short_name_draws_a_mask() -> None:
+    assert set(tg.dropout(tg.ones(100), 0.5).tolist()) == {0.0, 2.0}

@@ -18,9 +18,12 @@ from .creation import *
 from .derivatives import hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .device import Device, DeviceError, default_device, use_device
 from .gradcheck import gradcheck, gradgradcheck
+from .nn.functional import dropout as _dropout
 from .operation import enable_grad, fused, is_grad_enabled, no_grad, op
 from .ops import *
 from .tensor import Tensor
+
+dropout = _dropout  # draws its mask; the operation of that name takes a ready one
 
 if TYPE_CHECKING:
     from . import data, teach

@@ -59,7 +59,7 @@ def _sweep(
                 if kept[i].base is None:
                     continue
                 x = _leaf_behind(x, kept[i])
-            if x is not None and x._change[0] > -number:
+            if x is not None and (x if x._base is None else x._base)._change[0] > -number:
                 raise RuntimeError(_changed_since(plan.op.name, x))
         args, terms = kept, plan.terms
         if plan.shape_only:
@@ -181,7 +181,8 @@ def _call_hooks(
 
 def _changed_since(name: str, x: Any) -> str:
     who = x.name or "the tensor"
-    by = f", by {x._change[1]}" if x._change[1] else ""
+    cause = (x if x._base is None else x._base)._change[1]
+    by = f", by {cause}" if cause else ""
     return (
         f"backward: {name} needs the value that {who} {x._data.shape} had in the forward pass, but "
         f"{who} has been changed since{by}. Call every backward() before step(), or run the "

@@ -29,7 +29,8 @@ class Variable:
     """What the engine knows of a tensor; `Tensor` adds everything that people use.
 
     ``_node`` is what made it (None for a leaf), ``_change`` when and by whom its array was last
-    changed, on the clock that numbers the nodes. What most tensors never have is a class attribute.
+    changed, on the clock that numbers the nodes, ``_base`` the leaf whose memory it shows, where
+    it is a view that no graph knows of. What most tensors never have is a class attribute.
     """
 
     __slots__ = ("__dict__", "__weakref__", "_data", "_node", "_requires_grad", "device")
@@ -42,6 +43,10 @@ class Variable:
     name: str | None = None
     _hooks: list[Callable[[Any], Any]] | None = None
     _change: tuple[int, str] = NEVER_CHANGED
+    _base: Variable | None = None
+
+
+IN_GRAPH = Variable()  # the base of what shows the memory of a result, which must stay as it is
 
 
 _new = object.__new__
@@ -69,7 +74,15 @@ def changed(tensors: Iterable[Variable], cause: str) -> None:
     """Note that the arrays of these tensors were changed, so that an older graph is not trusted."""
     change = (_tick(), cause)
     for tensor in tensors:
-        tensor._change = change
+        (tensor if tensor._base is None else tensor._base)._change = change
+
+
+def show(out: Any, x: Variable) -> None:
+    """Note that a tensor without a graph shows the memory of another one, as a view does."""
+    if x._node is not None:
+        out._base = IN_GRAPH
+    else:
+        out._base = x if x._base is None else x._base
 
 
 # ---- modes ------------------------------------------------------------------------------------
@@ -116,10 +129,15 @@ class Op:
         casts: bool = False,
         shapes_only: bool = False,
     ) -> None:
+        if not inspect.isfunction(value):
+            raise TypeError(
+                f"op: a {type(value).__name__} is no value of an operation. Write @op(derivative, "
+                "…) above a function, with one derivative for each input."
+            )
         self.value, self.name, self.derivatives = value, value.__name__.lstrip("_"), derivatives
         self.each, self.composition, self.casts = each, composition, casts
         self.shapes_only, self.arrives = shapes_only, arrives
-        self.explain = explain or _explain_broadcast
+        self.explain = explain or explain_broadcast
         self.arity = -1 if each else len(derivatives)
         self.signature = inspect.signature(value)
         parameters = list(self.signature.parameters.values())[1:]
@@ -223,8 +241,15 @@ def _function(op: Op) -> Callable[..., Any]:
             y = _weak(y, arrays, value, device.xp, params)
         if wants & (wants - 1) and recording():
             kept = y if saved is None else saved
-            return wrap(y, device, node(wants, origins, arrays, kept, params))
-        return wrap(y, device)
+            made = node(wants, origins, arrays, kept, params)
+            if made is not None:
+                return wrap(y, device, made)
+        out = wrap(y, device)
+        if y.base is not None:
+            for x, array in zip(inputs, arrays, strict=True):
+                if y.base is array or y.base is getattr(array, "base", y):
+                    show(out, x)
+        return out
 
     def node(wants: int, origins: list[Any], arrays: list[Any], output: Any, params: Any) -> Any:
         plan = plans.get(wants) or op.plan(wants, len(arrays))
@@ -295,7 +320,8 @@ def _two_devices(name: str, first: Any, second: Any) -> str:
     )
 
 
-def _explain_broadcast(name: str, *shapes: tuple[int, ...], **params: Any) -> str | None:
+def explain_broadcast(name: str, *shapes: tuple[int, ...], **params: Any) -> str | None:
+    """Which axis keeps shapes from broadcasting, and what to write; None where none does."""
     for a, b in itertools.pairwise(shapes):
         n = max(len(a), len(b))
         pairs = zip((1,) * (n - len(a)) + a, (1,) * (n - len(b)) + b, strict=True)

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from . import autograd, ops
-from .device import Device, DeviceError, default_device
-from .operation import Variable, changed, connect, is_grad_enabled, wrap
+from .arrays import as_array, check_float
+from .device import Device, DeviceError
+from .operation import IN_GRAPH, Variable, changed, connect, is_grad_enabled, show, wrap
 
 Method = Callable[..., "Tensor"]
 
@@ -29,19 +30,14 @@ def _reflected(operation: Method) -> Method:
     return lambda self, other: operation(other, self)
 
 
+def _cast(dtype: Any) -> Method:
+    """The same elements in this dtype."""
+    return lambda self: ops.astype(self, dtype)
+
+
 def _in_place(symbol: str, operation: Method) -> Method:
     """``self += other``: the result is written into the array of self."""
-
-    def write(self: Tensor, other: Any) -> Tensor:
-        result = operation(self.detach(), other)
-        if not np.can_cast(result.dtype, self.dtype, "same_kind"):
-            raise TypeError(
-                f"x {symbol} ...: {self.dtype} cannot hold the result, which is {result.dtype}. "
-                "Write a new tensor: x = x + ..."
-            )
-        return self._write(symbol, ..., result)
-
-    return write
+    return lambda self, other: self._write(symbol, ..., operation(self.detach(), other))
 
 
 class Tensor(Variable):
@@ -66,7 +62,7 @@ class Tensor(Variable):
     ) -> None:
         if isinstance(data, Variable):
             raise TypeError("Tensor: the data is a Tensor already. Use t.detach() or t.clone().")
-        self._data, self.device = _as_array(data, dtype, device)
+        self._data, self.device = as_array(data, dtype, device)
         self._node, self._requires_grad = None, False
         if requires_grad:
             self.requires_grad_()
@@ -77,9 +73,9 @@ class Tensor(Variable):
                 f"data: the tensor was made by {maker_of(self._node)} and is part of a graph, so "
                 "its value is still needed for the gradient. Only a leaf takes new data."
             )
-        array, device = _as_array(getattr(data, "_data", data), None, self.device)
+        array, device = as_array(getattr(data, "_data", data), None, self.device)
         if self._requires_grad:
-            _check_float(array)
+            check_float(array)
         self._data, self.device = array, device
         changed([self], "a new .data")
 
@@ -172,6 +168,9 @@ class Tensor(Variable):
         """Nested lists of Python numbers; waits for a GPU."""
         return self.device.to_host(self._data).tolist()
 
+    def __format__(self, form: str) -> str:
+        return format(self.item() if form and self.size == 1 else str(self), form)
+
     def __float__(self) -> builtins.float:
         return builtins.float(self.item())
 
@@ -191,14 +190,20 @@ class Tensor(Variable):
             raise TypeError(f"index: shape {self.shape} of {self.dtype} is not one integer.")
         return builtins.int(self.item())
 
-    def to(self, target: Any) -> Tensor:
-        """On another device (`to("cuda")`) or in another dtype (`to("float64")`).
+    def to(self, *targets: Any) -> Tensor:
+        """On another device, in another dtype, or both: `to("cuda")`, `to("cpu", "float64")`.
 
         The graph stays where it is: a tensor that is part of one raises DeviceError.
         """
-        if not isinstance(target, Device) and not str(target).startswith(("cpu", "cuda")):
-            return self.astype(target)
-        device = Device(target)
+        moved = self
+        for target in targets:
+            if isinstance(target, Device) or str(target).startswith(("cpu", "cuda")):
+                moved = moved._on(Device(target))
+            else:
+                moved = moved.astype(target)
+        return moved
+
+    def _on(self, device: Device) -> Tensor:
         if device is self.device:
             return self
         if self._node is not None and is_grad_enabled():
@@ -214,26 +219,6 @@ class Tensor(Variable):
     def cuda(self, index: builtins.int = 0) -> Tensor:
         """On a GPU."""
         return self.to(f"cuda:{index}")
-
-    def float(self) -> Tensor:
-        """In float32."""
-        return self.astype(np.float32)
-
-    def double(self) -> Tensor:
-        """In float64."""
-        return self.astype(np.float64)
-
-    def int(self) -> Tensor:
-        """In int32."""
-        return self.astype(np.int32)
-
-    def long(self) -> Tensor:
-        """In int64."""
-        return self.astype(np.int64)
-
-    def bool(self) -> Tensor:
-        """True where it is not 0."""
-        return self.astype(np.bool_)
 
     def __deepcopy__(self, memo: Any) -> Tensor:
         if self._node is not None:
@@ -266,7 +251,7 @@ class Tensor(Variable):
         if self._node is not None and not requires_grad:
             raise RuntimeError("requires_grad_: only a leaf can stop tracking. Use t.detach().")
         if requires_grad:
-            _check_float(self._data)
+            check_float(self._data)
         self._requires_grad = requires_grad
         return self
 
@@ -283,8 +268,9 @@ class Tensor(Variable):
         autograd.backward(self, gradient, create_graph)
 
     def detach(self) -> Tensor:
-        """The same array without its graph. Who writes into it writes into both, unnoticed."""
+        """The same array without its graph; to change it, write t.detach().clone()."""
         tensor: Tensor = wrap(self._data, self.device)
+        show(tensor, self)
         return tensor
 
     def retain_grad(self) -> None:
@@ -328,12 +314,24 @@ class Tensor(Variable):
                 f"{who} {symbol} ...: {who} requires a gradient. Change it under no_grad(), or let "
                 "an optimizer do it."
             )
+        if self._base is IN_GRAPH:
+            raise RuntimeError(
+                f"x {symbol} ...: x shows the memory of a result in a graph, whose value is still "
+                "needed for the gradient. Write x = x.clone() first."
+            )
+        raw = getattr(value, "_data", value)
+        dtype = raw.dtype if hasattr(raw, "dtype") else np.asarray(raw).dtype
+        if dtype.kind == "f" and self.dtype.kind != "f":
+            raise TypeError(
+                f"x {symbol} ...: {self.dtype} cannot hold the value, which is {dtype}. Write a "
+                "new tensor: x = x.astype(...)"
+            )
         if getattr(value, "_requires_grad", False) and is_grad_enabled():
             raise RuntimeError(
                 f"x {symbol} ...: the value requires a gradient, which writing into memory would "
                 "lose. Make a new tensor: x = x + ..., where(...) or concatenate(...)."
             )
-        self._data[ops.raw_index(index)] = getattr(value, "_data", value)
+        self._data[ops.raw_index(index)] = raw
         changed([self], f"{symbol} in place")
         return self
 
@@ -381,7 +379,27 @@ class Tensor(Variable):
     __invert__: Method = ops.invert
     __getitem__: Method = ops.getitem
 
-    # ---- operations as methods: elementwise ---------------------------------------------------
+    # ---- operations as methods: dtypes and elements -------------------------------------------
+
+    float: Method = _cast(np.float32)
+    double: Method = _cast(np.float64)
+    int: Method = _cast(np.int32)
+    long: Method = _cast(np.int64)
+    bool: Method = _cast(np.bool_)
+
+    add: Method = ops.add
+    subtract: Method = ops.subtract
+    multiply: Method = ops.multiply
+    divide: Method = ops.divide
+    power: Method = ops.power
+    negative: Method = ops.negative
+    equal: Method = ops.equal
+    not_equal: Method = ops.not_equal
+    less: Method = ops.less
+    less_equal: Method = ops.less_equal
+    greater: Method = ops.greater
+    greater_equal: Method = ops.greater_equal
+    where: Method = ops.where
 
     abs: Method = ops.absolute
     arccos: Method = ops.arccos
@@ -472,50 +490,6 @@ connect(Tensor, ops)
 
 
 # ---- helpers ----------------------------------------------------------------------------------
-
-
-def _as_array(data: Any, dtype: Any, device: str | Device | None) -> tuple[Any, Device]:
-    """A raw array of this dtype on this device, shared with the data where it already is one."""
-    if isinstance(data, np.ndarray) or hasattr(data, "__cuda_array_interface__"):
-        data = np.asarray(data) if isinstance(data, np.ndarray) else data  # no np.matrix
-        home = Device.of(data)
-        target = home if device is None else Device(device)
-        array = data if dtype is None else data.astype(np.dtype(dtype), copy=False)
-        if target is not home:
-            array = target.from_host(home.to_host(array))
-    else:
-        target = default_device() if device is None else Device(device)
-        host = np.asarray(_plain(data), dtype)
-        if dtype is None and host.dtype == np.float64 and not isinstance(data, np.generic):
-            host = host.astype(np.float32)
-        array = target.from_host(host)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(
-            f"Tensor: {array.dtype} data is not numeric; give floats, integers or truths."
-        )
-    return array, target
-
-
-def _check_float(array: Any) -> None:
-    if array.dtype.kind != "f":
-        raise TypeError(
-            f"requires_grad: {array.dtype} data has no gradient. Use float32: "
-            'tensor(x, dtype="float32").'
-        )
-
-
-def _plain(data: Any) -> Any:
-    """Nested sequences with numbers in place of Tensors."""
-    if isinstance(data, Variable):
-        if data._requires_grad and is_grad_enabled():
-            raise RuntimeError(
-                "Tensor: a tensor in this list requires a gradient, which would be lost. Write "
-                "stack([...])."
-            )
-        return data.device.to_host(data._data)
-    if isinstance(data, (list, tuple)):
-        return [_plain(part) for part in data]
-    return data
 
 
 def maker_of(node: Any) -> str:

@@ -11,11 +11,23 @@ from __future__ import annotations
 
 from ..constants import ones, positions, zero
 from ..operation import fused
+from .activation import relu
 from .checks import check_labels, check_same_float, check_same_shape
-from .elementwise import exp, multiply, relu, sqrt, subtract
+from .elementwise import exp, multiply, sqrt, subtract
 from .linalg import matmul
 from .reduce import logsumexp, mean
 from .shape import getitem, transpose
+
+__all__ = [
+    "linear",
+    "linear_relu",
+    "softmax",
+    "log_softmax",
+    "cross_entropy",
+    "mse_loss",
+    "standardize",
+    "dropout",
+]
 
 # ---- linear -----------------------------------------------------------------------------------
 

@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from string import ascii_letters
 
-from ..operation import _explain_broadcast, op
+from ..operation import explain_broadcast, op
 from .checks import check_same_float
 from .elementwise import multiply
 from .reduce import sum as total
 from .shape import diagonal, expand_dims, reshape
+
+__all__ = [
+    "matmul",
+    "einsum",
+    "dot",
+    "outer",
+    "trace",
+]
 
 # ---- matmul -----------------------------------------------------------------------------------
 
@@ -46,7 +54,7 @@ def _explain_matmul(name, a, b):
         return f"matmul: {a} @ {b} does not fit: it needs at least one axis on each side; use *."
     inner = b[-2] if len(b) > 1 else b[-1]
     if a[-1] == inner:
-        if _explain_broadcast(name, a[:-2], b[:-2]) is None:
+        if explain_broadcast(name, a[:-2], b[:-2]) is None:
             return None
         return f"matmul: {a} @ {b} does not fit: the axes before the last two must broadcast."
     text = f"matmul: {a} @ {b} does not fit: {a[-1]} columns meet {inner} rows."

@@ -14,6 +14,23 @@ from .checks import axes_of
 from .elementwise import multiply
 from .shape import concatenate, moveaxis, reshape
 
+__all__ = [
+    "sum",
+    "mean",
+    "prod",
+    "var",
+    "std",
+    "max",
+    "min",
+    "logsumexp",
+    "norm",
+    "cumsum",
+    "argmax",
+    "argmin",
+    "any",
+    "all",
+]
+
 
 def _keep(xp, a, shape, axis):
     """A reduced array with its axes back, as length 1, so that it broadcasts against the input."""

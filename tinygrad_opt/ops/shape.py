@@ -14,6 +14,33 @@ import numpy
 from ..operation import Variable, op
 from .checks import axes_of
 
+__all__ = [
+    "reshape",
+    "flatten",
+    "expand_dims",
+    "squeeze",
+    "broadcast_to",
+    "transpose",
+    "permute",
+    "swapaxes",
+    "moveaxis",
+    "flip",
+    "roll",
+    "concatenate",
+    "stack",
+    "split",
+    "pad",
+    "getitem",
+    "take",
+    "take_along_axis",
+    "diagonal",
+    "repeat",
+    "tile",
+    "tril",
+    "triu",
+    "astype",
+]
+
 # ---- new shapes -------------------------------------------------------------------------------
 
 

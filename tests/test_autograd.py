@@ -324,6 +324,19 @@ def test_what_a_hook_returns_replaces_the_gradient() -> None:
     assert grad(h, x).item() == 30
 
 
+def test_removing_a_hook_again_does_nothing() -> None:
+    x = leaf(2.0)
+    h = x * 3
+    double = lambda g: g * 2
+    for t in (x, h):
+        remove = t.register_hook(double)
+        t.register_hook(double)  # stays
+        remove()
+        remove()
+    h.backward()
+    assert x.grad.item() == 3 * 2 * 2
+
+
 def test_a_hook_may_write_into_what_it_gets() -> None:
     a, b = leaf([1.0]), leaf([1.0])
     total = a + b

@@ -22,7 +22,7 @@ operation
 arrays autograd
 ops
 tensor
-creation
+creation rows
 derivatives gradcheck_report
 gradcheck
 nn optim

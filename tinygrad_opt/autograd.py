@@ -124,7 +124,11 @@ def _sum_to(xp: Any, g: Any, shape: tuple[int, ...], name: str) -> Any:
 
 def _own(part: Any, g: Any) -> Any:
     """A gradient that nobody else holds: derivatives are linear in g, so only g can be shared."""
-    raw = part._data if isinstance(part, Variable) else part
+    raw = part
+    if isinstance(part, Variable):
+        if part.is_sparse:
+            return part
+        raw = part._data
     if part is g or type(g) is list or raw.base is not None or not raw.flags.c_contiguous:
         return clone(part) if raw is not part else part.copy()
     return part
@@ -227,6 +231,8 @@ def _finish(x: Any, g: Any, create_graph: bool) -> Any:
         g = _call_hooks(x._hooks, g, x.device, create_graph)
     if not isinstance(g, Variable):
         g = wrap(np.asarray(g) if isinstance(g, np.generic) else g, x.device)
+    elif g.is_sparse:
+        return g
     dtype = x._data.dtype
     return g if g._data.dtype is dtype else operation.namespace.astype(g, dtype)
 

@@ -41,6 +41,7 @@ class Variable:
 
     grad: Any = None
     name: str | None = None
+    is_sparse: bool = False  # only some rows are there, see rows.py
     _hooks: list[Callable[[Any], Any]] | None = None
     _change: tuple[int, str] = NEVER_CHANGED
     _base: Variable | None = None

@@ -13,6 +13,7 @@ import builtins
 import operator
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -289,15 +290,15 @@ class Tensor(Variable):
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
         """Call ``hook(gradient)`` when the whole gradient has arrived; what it returns replaces it.
 
-        Gives back a function that removes the hook.
+        Gives back a function that removes the hook; calling it again does nothing.
         """
         if not self.requires_grad:
             raise RuntimeError("register_hook: this tensor requires no gradient; none will arrive.")
         if self._node is None and self._hooks is None:
             self._hooks = []
         hooks: list[Any] = self._hooks if self._node is None else self._node[-1]  # type: ignore
-        hooks.append(hook)
-        return lambda: hooks.remove(hook)
+        hooks.append(own := partial(hook))  # one hook may be there twice
+        return lambda: hooks.remove(own) if own in hooks else None
 
     # ---- changing in place --------------------------------------------------------------------
 

@@ -115,12 +115,18 @@ def test_a_table_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     assert f"tg.data.read_csv({str(path)!r}, 'label')" in out
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "sparseadam"])
 def test_every_optimizer_trains(capsys: pytest.CaptureFixture[str], name: str) -> None:
     code, out, _ = run(capsys, "train", "iris", "--optimizer", name, "--epochs", "10", "--json")
     assert code == 0
     losses = json.loads(out)["history"]["loss"]
     assert losses[-1] < losses[0]
+
+
+def test_an_optimizer_for_rows_says_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "train", "iris", "--optimizer", "sparseadam")
+    assert code == 2
+    assert "Make the layer Embedding(…, sparse=True), or take Adam." in err
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tinygrad_opt.autograd import grad
 from tinygrad_opt.creation import randn
 from tinygrad_opt.nn import Linear, ModuleDict, ModuleList, ReLU, Sequential, Tanh
+from tinygrad_opt.nn import functional as F
 from tinygrad_opt.tensor import Tensor
 
 
@@ -52,6 +54,51 @@ def test_a_hook_on_a_linear_sees_what_comes_before_the_relu() -> None:
     assert (seen[0] < 0).any() and not (y < 0).any()
     chain(randn(2, 3))
     assert len(seen) == 1
+
+
+def one_pass(chain: Sequential) -> bool:
+    """Whether a Linear and the ReLU after it run as one operation."""
+    return "made by linear_relu" in repr(chain(randn(2, 3)))
+
+
+def test_only_the_layers_with_a_hook_leave_the_one_pass() -> None:
+    chain, other = Sequential(Linear(3, 4), ReLU()), Sequential(Linear(3, 4), ReLU())
+    assert one_pass(chain)
+    for layer in chain:
+        remove = layer.register_forward_hook(lambda *_: None)
+        copied = copy.deepcopy(chain)
+        assert not one_pass(chain) and not one_pass(copied) and one_pass(other)
+        remove()
+        assert one_pass(chain) and not one_pass(copied)
+
+
+def test_a_forward_of_its_own_leaves_the_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain, x = Sequential(Linear(3, 4), ReLU()), randn(5, 3)
+    before = chain(x).tolist()
+    linear, relu = chain
+    linear.forward = lambda x: F.linear(x, linear.weight, linear.bias) * 2
+    assert not one_pass(chain)
+    np.testing.assert_allclose(chain(x).tolist(), 2 * np.array(before), rtol=1e-6)
+    del linear.forward
+    relu.forward = lambda x: -x
+    np.testing.assert_allclose(chain(x).tolist(), (-linear(x)).tolist())
+    del relu.forward
+    monkeypatch.setattr(Linear, "forward", lambda self, x: x @ self.weight.T)
+    np.testing.assert_allclose(chain(x).tolist(), (x @ linear.weight.T).relu().tolist())
+
+
+def test_a_subclass_of_a_linear_runs_its_own_forward_in_a_chain() -> None:
+    class Doubled(Linear):
+        def forward(self, x: Tensor, *_: Any) -> Tensor:
+            return super().forward(x) * 2
+
+    class Named(Linear):
+        pass
+
+    layer = Doubled(3, 4)
+    x = randn(5, 3)
+    assert not one_pass(Sequential(layer, ReLU())) and one_pass(Sequential(Named(3, 4), ReLU()))
+    assert Sequential(layer, ReLU())(x).tolist() == layer(x).relu().tolist()
 
 
 def test_a_chain_has_names_from_a_dictionary() -> None:

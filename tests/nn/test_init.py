@@ -14,6 +14,7 @@ from tinygrad_opt.nn import Linear, init
 from tinygrad_opt.tensor import Tensor
 
 SHAPE = (40, 60)
+SHAPES = {"dirac_": (40, 60, 3)}  # where it is another one
 BIG = 3 / math.sqrt(40 * 60)  # three standard deviations of a mean of so many draws
 
 
@@ -39,6 +40,10 @@ def normal_with(std: float) -> Callable[[Any], None]:
     return check
 
 
+def dirac(values: Any) -> None:
+    assert (values[:, :, 1] == np.eye(40, 60)).all() and values.sum() == 40
+
+
 def equal_to(expected: Any) -> Callable[[Any], None]:
     return lambda values: np.testing.assert_allclose(values, expected, atol=1e-7)
 
@@ -62,6 +67,7 @@ INITIALIZERS: dict[str, list[tuple[dict[str, Any], Callable[[Any], None]]]] = {
     "ones_": [({}, equal_to(1))],
     "constant_": [({"val": 0.3}, equal_to(0.3))],
     "eye_": [({}, equal_to(np.eye(*SHAPE)))],
+    "dirac_": [({}, dirac)],
     "uniform_": [
         ({"a": -0.5, "b": 0.5}, uniform_within(0.5)),
         ({}, lambda values: equal_to(0.5)(round(float(values.mean()), 1))),
@@ -93,7 +99,7 @@ CASES = [(name, *case) for name, cases in INITIALIZERS.items() for case in cases
 def test_values_follow_the_formula(
     name: str, options: dict[str, Any], check: Callable[[Any], None], dtype: Any
 ) -> None:
-    t = fresh(dtype=dtype)
+    t = fresh(*SHAPES.get(name, SHAPE), dtype=dtype)
     array = t.data
     assert getattr(init, name)(t, **options) is t
     assert t.data is array and t.dtype == dtype
@@ -105,9 +111,10 @@ def test_a_seed_gives_the_same_values(
     name: str, options: dict[str, Any], check: Callable[[Any], None]
 ) -> None:
     manual_seed(5)
-    one = getattr(init, name)(fresh(), **options).tolist()
+    shape = SHAPES.get(name, SHAPE)
+    one = getattr(init, name)(fresh(*shape), **options).tolist()
     manual_seed(5)
-    assert getattr(init, name)(fresh(), **options).tolist() == one
+    assert getattr(init, name)(fresh(*shape), **options).tolist() == one
 
 
 def test_every_initializer_is_in_the_table() -> None:
@@ -139,6 +146,32 @@ def test_gains_are_pytorchs() -> None:
 
     for name, param in [("tanh", None), ("selu", None), ("leaky_relu", 0.3), ("relu", None)]:
         assert init.calculate_gain(name, param) == torch.nn.init.calculate_gain(name, param)
+
+
+@pytest.mark.oracle
+def test_the_names_are_pytorchs() -> None:
+    import torch
+
+    theirs = {name for name in vars(torch.nn.init) if name.endswith("_") and name[0] != "_"}
+    assert {*theirs, "calculate_gain"} == set(init.__all__)
+
+
+def test_a_dirac_kernel_hands_on_each_group_of_channels() -> None:
+    values = init.dirac_(fresh(4, 3, 3), groups=2).data
+    expected = np.zeros((4, 3, 3))
+    for channel, source in [(0, 0), (1, 1), (2, 0), (3, 1)]:
+        expected[channel, source, 1] = 1
+    np.testing.assert_array_equal(values, expected)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("groups", [1, 2, 3])
+@pytest.mark.parametrize("shape", [(6, 2, 5), (6, 9, 4), (6, 3, 3, 2), (6, 1, 3, 4, 5)])
+def test_dirac_kernels_are_pytorchs(shape: tuple[int, ...], groups: int) -> None:
+    import torch
+
+    expected = torch.nn.init.dirac_(torch.empty(shape), groups).numpy()
+    np.testing.assert_array_equal(init.dirac_(fresh(*shape), groups).data, expected)
 
 
 def test_the_fans_of_a_convolution_count_its_window() -> None:
@@ -184,5 +217,13 @@ def test_what_has_no_fans_or_is_no_leaf_is_refused() -> None:
         init.calculate_gain("swish")
     with pytest.raises(ValueError, match=r"eye_: the tensor must be a matrix, and its shape is"):
         init.eye_(fresh(2, 3, 4))
+    with pytest.raises(
+        ValueError, match=r"dirac_: a convolution's weight has 3 to 5 axes, not \(3, 2\)"
+    ):
+        init.dirac_(fresh(3, 2))
+    for groups in (2, 0):
+        with pytest.raises(ValueError) as uneven:
+            init.dirac_(fresh(3, 2, 3), groups)
+        assert str(uneven.value) == f"dirac_: 3 outputs do not fall into {groups} equal groups."
     with pytest.raises(RuntimeError, match=r"normal_: the tensor was made by an operation"):
         init.normal_(ones(2, requires_grad=True) * 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,53 @@ def test_linear_names_itself_and_both_shapes() -> None:
         "Linear(64 -> 10): the input has 784 features, (32, 784), and the weight (10, 64) expects "
         "64; weights are (out, in)."
     )
-    with pytest.raises(TypeError, match=r"linear: float64 meets float32"):
+    with pytest.raises(TypeError) as wrong:
         nn.Linear(2, 2)(tensor(np.ones((1, 2))))
+    assert text_of(wrong) == (
+        "linear: float64 meets float32. Convert one of them: x.to('float32') makes both float32, "
+        "model.to('float64') both float64."
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "args", "text"),
+    [
+        (ValueError, nn.Linear, (-1, 2), "in_features is -1 and must be 0 or more."),
+        (ValueError, nn.Linear, (2, -3), "out_features is -3 and must be 0 or more."),
+        (ValueError, nn.Embedding, (0, 2), "num_embeddings is 0 and must be 1 or more."),
+        (ValueError, nn.Embedding, (3, 0), "embedding_dim is 0 and must be 1 or more."),
+        (ValueError, nn.BatchNorm1d, (-1,), "num_features is -1 and must be 1 or more."),
+        (ValueError, nn.LayerNorm, ((3, 0),), "normalized_shape is 0 and must be 1 or more."),
+        (TypeError, nn.Linear, (2.5, 3), "in_features is 2.5 and must be an integer."),
+        (TypeError, nn.Linear, (2, "3"), "out_features is '3' and must be an integer."),
+        (TypeError, nn.Embedding, (3, 2.0), "embedding_dim is 2.0 and must be an integer."),
+        (TypeError, nn.BatchNorm1d, ((4,),), "num_features is (4,) and must be an integer."),
+        (TypeError, nn.LayerNorm, (4.0,), "normalized_shape is 4.0 and must be an integer."),
+    ],
+)
+def test_sizes_that_make_no_sense_are_named(
+    error: type[Exception], kind: Any, args: tuple[Any, ...], text: str
+) -> None:
+    with pytest.raises(error, match=f"^{kind.__name__}: {re.escape(text)}$"):
+        kind(*args)
+
+
+def test_sizes_may_be_numpys_integers() -> None:
+    n: Any = np.int64(3)
+    assert nn.Linear(n, n)(randn(2, 3)).shape == (2, 3)
+    assert nn.LayerNorm(n)(randn(2, 3)).shape == nn.BatchNorm1d(n)(randn(2, 3)).shape == (2, 3)
+    assert "int64" not in repr(nn.Sequential(nn.Linear(n, n), nn.LayerNorm(n)))
+
+
+@pytest.mark.parametrize("value", [[[1, 0], [2, 1]], np.ones((2, 2))])
+@pytest.mark.parametrize(
+    "layer",
+    [nn.Linear(2, 2), nn.Embedding(3, 2), nn.Flatten(), nn.Dropout(), nn.BatchNorm1d(2),
+     nn.LayerNorm(2), nn.ReLU(), nn.Softplus(), F.one_hot],
+)  # fmt: skip
+def test_layers_take_tensors_alone(layer: Any, value: Any) -> None:
+    with pytest.raises(TypeError, match=rf" is a .*{type(value).__name__}.* Wrap it: tensor\("):
+        layer(value)
 
 
 def test_linear_without_inputs_is_its_bias() -> None:

@@ -183,6 +183,8 @@ def test_two_float_dtypes_are_named_and_integers_follow(name: str) -> None:
         PAIRS[name](prediction, tensor(np.ones(2)))
     with pytest.raises(TypeError, match=f"{name}: the target is a ndarray. Wrap it"):
         PAIRS[name](prediction, np.ones(2, np.float32))
+    with pytest.raises(TypeError, match=f"{name}: the prediction is a list. Wrap it"):
+        PAIRS[name]([0.25, 0.5], ones(2))
     loss = PAIRS[name](prediction, tensor([1, 1]))
     loss.backward()
     assert loss.item() == PAIRS[name](prediction, ones(2)).item()
@@ -195,7 +197,18 @@ def test_an_unknown_reduction_is_named(name: str) -> None:
     prediction = tensor([0.5, 0.5, 0.5]) if name in PAIRS else zeros(3, 3)
     with pytest.raises(ValueError) as error:
         getattr(F, name)(prediction, target, reduction="avg")
-    assert text_of(error) == "reduction: 'avg' is unknown. Write 'mean', 'sum' or 'none'."
+    known = "'batchmean', 'mean'" if name == "kl_div" else "'mean'"
+    assert text_of(error) == f"reduction: 'avg' is unknown. Write {known}, 'sum' or 'none'."
+
+
+LOSSES = [value for name, value in vars(nn).items() if name.endswith("Loss")]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_an_unknown_reduction_is_refused_when_the_loss_is_made(loss: Any) -> None:
+    assert len(LOSSES) == 12 and loss(reduction="sum").reduction == "sum"
+    with pytest.raises(ValueError, match=r"^reduction: 'avg' is unknown. Write .*'mean', 'sum' or"):
+        loss(reduction="avg")
 
 
 def test_values_that_make_no_sense_are_named() -> None:
@@ -214,9 +227,138 @@ def test_values_that_make_no_sense_are_named() -> None:
         nn.SmoothL1Loss(beta=-1)(ones(1), ones(1))
 
 
-def test_the_mean_of_nothing_is_nan_and_the_sum_0() -> None:
-    nothing = zeros(0)
-    assert nn.L1Loss(reduction="sum")(nothing, nothing).item() == 0
+SHARES = {
+    "binary_cross_entropy": (nn.BCELoss(), "Labels are 0 and 1"),
+    "binary_cross_entropy_with_logits": (nn.BCEWithLogitsLoss(), "Labels are 0 and 1"),
+    "cross_entropy": (nn.CrossEntropyLoss(), "Divide each row by its sum"),
+}
+
+
+@pytest.mark.parametrize("name", SHARES)
+@pytest.mark.parametrize("wrong", [5.0, -3.0, 1.001, -1e-3, np.inf])
+def test_targets_that_are_no_probabilities_are_named(name: str, wrong: float) -> None:
+    loss, fix = SHARES[name]
+    target = tensor([[0.0, 1.0], [wrong, 0.0]])
+    with pytest.raises(ValueError) as error:
+        loss(tensor([[0.2, 0.8], [0.5, 0.5]]), target)
+    text = f"{name}: target[1, 0] is {wrong:g}; a target is a probability, from 0 to 1. {fix}"
+    assert text_of(error).startswith(text)
+
+
+def test_targets_that_are_no_probabilities_are_found_in_any_shape_and_dtype() -> None:
+    with pytest.raises(ValueError, match=r"target\[1\] is 5;"):
+        nn.BCELoss()(tensor([0.5, 0.5]), tensor([0, 5]))
+    with pytest.raises(ValueError, match=r"target is -1;"):
+        nn.BCEWithLogitsLoss()(tensor(0.5), tensor(-1))
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_rounded_probabilities_and_nan_pass(name: str) -> None:
+    loss, _ = SHARES[name]
+    p = tensor([[0.2, 0.8], [0.5, 0.5]])
+    above = np.nextafter(np.float32(1), np.float32(2))
+    assert np.isfinite(loss(p, tensor(np.array([[0, above], [-1e-8, 1]], np.float32))).item())
+    assert np.isnan(loss(p, tensor([[0, 1], [float("nan"), 1]])).item())
+
+
+# ---- weights ------------------------------------------------------------------------------------
+
+BINARY = {
+    "binary_cross_entropy weight": lambda w: nn.BCELoss(w, reduction="none"),
+    "binary_cross_entropy_with_logits weight": lambda w: nn.BCEWithLogitsLoss(w, reduction="none"),
+    "binary_cross_entropy_with_logits pos_weight": lambda w: nn.BCEWithLogitsLoss(
+        pos_weight=w, reduction="none"
+    ),
+}
+BY_CLASS = {
+    "cross_entropy": F.cross_entropy,
+    "nll_loss": F.nll_loss,
+    "multi_margin_loss": F.multi_margin_loss,
+}
+
+
+@pytest.mark.parametrize("name", BINARY)
+@pytest.mark.parametrize(
+    ("shape", "weight"), [((3,), (3, 1)), ((3,), (2,)), ((4, 3), (4,)), ((3, 1), (3,)), ((), (1,))]
+)
+def test_a_weight_never_makes_a_loss_larger(
+    name: str, shape: tuple[int, ...], weight: tuple[int, ...]
+) -> None:
+    with pytest.raises(ValueError) as error:
+        BINARY[name](ones(*weight))(zeros(*shape) + 0.5, ones(*shape))
+    function, what = name.split()
+    assert text_of(error) == (
+        f"{function}: {what} {weight} does not broadcast to the prediction {shape}. Give one "
+        f"number for each element, {shape}, or for each column, {shape[-1:]}."
+    )
+
+
+@pytest.mark.parametrize("name", BINARY)
+@pytest.mark.parametrize("weight", [(), (1,), (3,), (2, 1), (1, 3), (2, 3)])
+def test_a_weight_may_be_of_columns_rows_or_elements(name: str, weight: tuple[int, ...]) -> None:
+    p, target = tensor([[0.2, 0.8, 0.5], [0.1, 0.4, 0.9]]), ones(2, 3)
+    w = np.arange(1.0, 1 + np.prod(weight), dtype=np.float32).reshape(weight)
+    expected = BINARY[name](None)(p, target).data * w
+    for given in (w, w.astype(np.int64)):
+        found = BINARY[name](tensor(given))(p, target)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found.data, expected, rtol=1e-6)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(
+    "weight", [(), (1,), (3,), (2, 1), (1, 3), (2, 3), (1, 2, 3), (4, 3), (2,)]
+)
+@pytest.mark.parametrize("shape", [(2, 3), (3,), (2, 1)])
+def test_what_weights_pytorch_takes_for_bce_are_taken(
+    weight: tuple[int, ...], shape: tuple[int, ...]
+) -> None:
+    import torch
+
+    p, t, w = (np.full(s, 0.5, np.float32) for s in (shape, shape, weight))
+    theirs = torch.nn.functional.binary_cross_entropy_with_logits
+    try:
+        expected = theirs(*map(torch.tensor, (p, t, w)), reduction="none").shape
+    except RuntimeError:
+        expected = None
+    try:
+        found = F.binary_cross_entropy_with_logits(*map(tensor, (p, t, w)), reduction="none").shape
+    except ValueError:
+        found = None
+    assert found == expected
+
+
+@pytest.mark.parametrize("name", BY_CLASS)
+def test_a_class_weight_is_one_float_of_the_same_dtype_for_each_class(name: str) -> None:
+    scores, labels = randn(4, 3).log_softmax(), tensor([0, 1, 2, 0])
+    for shape in ((4,), (1, 3), (3, 1), ()):
+        with pytest.raises(ValueError, match=rf"{name}: weight .* must hold one number for each"):
+            BY_CLASS[name](scores, labels, weight=ones(*shape))
+    with pytest.raises(TypeError, match=rf"{name}, weight: float32 meets float64"):
+        BY_CLASS[name](scores, labels, weight=ones(3, dtype="float64"))
+    with pytest.raises(TypeError, match=rf"{name}: the weight is a list. Wrap it: tensor"):
+        BY_CLASS[name](scores, labels, weight=[1, 2, 3])
+    by_integers = BY_CLASS[name](scores, labels, weight=tensor([1, 2, 3]))
+    assert by_integers.dtype == np.float32
+    assert by_integers.item() == BY_CLASS[name](scores, labels, weight=tensor([1.0, 2, 3])).item()
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_a_weight_has_the_dtype_of_the_prediction(name: str) -> None:
+    function, what = name.split()
+    with pytest.raises(TypeError, match=rf"^{function}, {what}: float32 meets float64"):
+        BINARY[name](ones(3, dtype="float64"))(ones(3) * 0.5, ones(3))
+    with pytest.raises(TypeError, match=rf"^{function}: the {what} is a ndarray. Wrap it: tensor"):
+        getattr(F, function)(ones(3) * 0.5, ones(3), **{what: np.ones(3, np.float32)})
+
+
+# ---- edges --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", [nn.L1Loss, nn.BCELoss, nn.BCEWithLogitsLoss, nn.CrossEntropyLoss])
+def test_the_sum_of_nothing_is_0(loss: Any) -> None:
+    nothing = zeros(0, 3)
+    assert loss(reduction="sum")(nothing, nothing).item() == 0
 
 
 # ---- kinks and margins --------------------------------------------------------------------------

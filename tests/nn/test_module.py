@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import os
 import pathlib
 import pickle
@@ -74,9 +75,14 @@ def test_a_parameter_tracks_even_under_no_grad_and_shares_the_array() -> None:
     assert repr(p) == "Parameter containing:\ntensor([1., 1., 1.], requires_grad=True)"
 
 
-def test_a_parameter_of_integers_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"int64 data has no gradient"):
-        Parameter([1, 2])
+def test_a_parameter_of_a_list_is_float32_and_of_an_array_of_integers_refused() -> None:
+    p = Parameter([[1, 2], [3, 4]])
+    assert p.dtype == np.float32 and p.tolist() == [[1, 2], [3, 4]] and p.requires_grad
+    assert Parameter(3).dtype == Parameter([0.5], requires_grad=False).dtype == np.float32
+    assert Parameter(np.float64(3)).dtype == np.float64
+    for integers in (np.array([1, 2]), tensor([1, 2])):
+        with pytest.raises(TypeError, match=r"int64 data has no gradient"):
+            Parameter(integers)
 
 
 # ---- finding ------------------------------------------------------------------------------------
@@ -436,23 +442,48 @@ def test_state_crosses_to_pytorch_and_back() -> None:
     np.testing.assert_array_equal(back.eval()(torch.tensor(x)).detach().numpy(), expected)
 
 
-# ---- hooks --------------------------------------------------------------------------------------
+# ---- calling and hooks --------------------------------------------------------------------------
+
+
+class Plain(Module):
+    def forward(self, x: float) -> float:
+        return x
 
 
 def test_without_hooks_a_call_is_forward_itself() -> None:
-    class Plain(Module):
-        def forward(self, x: Any) -> Any:
-            return x
-
     class Child(Plain):
         pass
 
-    assert Plain.__call__ is Plain.forward and Child.__call__ is Plain.forward
-    one, other = Plain(), Plain()
+    one, other, child = Plain(), Plain(), Child()
+    assert one.__call__ == one.forward and child.__call__ == child.forward
+    assert inspect.signature(one) == inspect.signature(one.forward)
     remove = one.register_forward_hook(lambda module, inputs, output: output + 1)
-    assert one(1) == 2 and other(1) == 1 and Child()(1) == 1
+    assert one(1) == 2 and other(1) == 1 and child(1) == 1
     remove()
-    assert one(1) == 1 and Plain.__call__ is Plain.forward
+    assert one(1) == 1 and one.__call__ == one.forward
+
+
+def test_an_attribute_called_hooks_is_ones_own() -> None:
+    one = Plain()
+    one._hooks = [one.register_forward_hook(doubled)]
+    assert one(2) == 4
+    one._hooks.pop()()
+    assert one(2) == 2
+
+
+def test_a_forward_that_is_set_later_is_the_one_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Child(Plain):
+        pass
+
+    one, child = Plain(), Child()
+    monkeypatch.setattr(Plain, "forward", lambda self, x: 10 * x)
+    assert one(2) == child(2) == 20
+    one.forward = lambda x: -x
+    assert one(2) == -2 and child(2) == 20
+    one.register_forward_hook(doubled)
+    assert one(2) == -4
+    del one.forward
+    assert one(2) == 40
 
 
 def test_hooks_see_and_replace_inputs_and_outputs_in_order() -> None:
@@ -468,25 +499,36 @@ def test_hooks_see_and_replace_inputs_and_outputs_in_order() -> None:
     remove = add.register_forward_hook(lambda module, inputs, output: -output)
     assert add(1, y=5) == -16
     assert seen == [(True, (1,)), ((11,), 16)]
-    remove()
+    for _ in range(2):
+        remove()  # a second time does nothing
     assert add(1, y=5) == 16
+
+
+def test_a_hook_that_is_there_twice_is_removed_once() -> None:
+    plain = Plain()
+    remove = plain.register_forward_hook(doubled)
+    remove_other = plain.register_forward_hook(doubled)
+    assert plain(1) == 4
+    remove()
+    remove()
+    assert plain(1) == 2
+    remove_other()
+    assert plain(1) == 1
 
 
 def doubled(module: Module, inputs: Any, output: Any) -> Any:
     return output * 2
 
 
-class Picklable(Module):
-    def forward(self, x: float) -> float:
-        return x
-
-
 def test_copies_and_pickles_bring_their_hooks_along() -> None:
-    model = Picklable()
+    model = Plain()
     remove = model.register_forward_hook(doubled)
-    copied, stored = copy.deepcopy(model), pickle.dumps(model)
+    shallow, deep, stored = copy.copy(model), copy.deepcopy(model), pickle.dumps(model)
     remove()
-    assert (model(3), copied(3), pickle.loads(stored)(3)) == (3, 6, 6)
+    assert (model(3), shallow(3), deep(3), pickle.loads(stored)(3)) == (3, 6, 6, 6)
+    shallow.register_forward_hook(doubled)
+    assert (model(3), shallow(3), deep(3)) == (3, 12, 6)
+    assert model.__call__ == model.forward
 
 
 def test_call_is_not_to_be_defined_and_forward_is() -> None:

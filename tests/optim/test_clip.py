@@ -1,15 +1,39 @@
-"""Clipping gradients: PyTorch's arithmetic, and nobody else's arrays."""
+"""Transforms of gradients: PyTorch's arithmetic, the papers' formulas, nobody else's arrays."""
 
 from __future__ import annotations
 
 import math
+import pathlib
+import re
+import runpy
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tinygrad_opt import Tensor
-from tinygrad_opt.optim import SGD, before_step, clip_grad_norm_, clip_grad_value_
+from tinygrad_opt.device import manual_seed
+from tinygrad_opt.optim import (
+    SGD,
+    adaptive_clip_,
+    add_noise_,
+    before_step,
+    centralize_,
+    clip_each_grad_norm_,
+    clip_grad_norm_,
+    clip_grad_value_,
+    elastic_net_,
+    l1_,
+    l2_,
+    normalize_,
+    zero_nans_,
+)
+
+ORACLES = pathlib.Path(__file__).parents[1] / "oracles"
+ORACLE = SimpleNamespace(**runpy.run_path(str(ORACLES / "record_wrappers.py")))
+ARRAYS = dict(np.load(ORACLE.ARRAYS))
 
 
 def with_gradients(*gradients: Any, dtype: str = "float64") -> list[Tensor]:
@@ -109,6 +133,165 @@ def test_clipping_is_a_hook_too() -> None:
     assert np.linalg.norm(p.data) == pytest.approx(1.0, rel=1e-5)
     assert p.data[0] / p.data[1] == pytest.approx(3 / 3.5)
     handle.remove()
+
+
+def test_halves_have_room_for_the_norm() -> None:
+    params = with_gradients([300.0], [400.0], dtype="float16")
+    assert clip_grad_norm_(params, 5.0).item() == 500.0
+    assert [p.grad.item() for p in params] == [3.0, 4.0]
+
+
+def test_empty_gradients_do_not_disturb_the_largest_and_smallest_number() -> None:
+    for norm_type in (math.inf, -math.inf):
+        params = with_gradients(np.zeros((0, 3)), [2.0])
+        assert clip_grad_norm_(params, 1.0, norm_type).item() == 2.0
+    assert clip_grad_norm_(with_gradients([]), 1.0, math.inf).item() == 0.0
+
+
+# ---- parameter by parameter, unit by unit -----------------------------------------------------
+
+
+def test_each_parameter_has_a_bound_of_its_own() -> None:
+    params = with_gradients([3.0, 4.0], [0.5], None)
+    clip_each_grad_norm_(params, 1.0)
+    np.testing.assert_allclose(params[0].grad.data, [0.6, 0.8], rtol=1e-6)
+    assert params[1].grad.item() == 0.5
+
+
+def given(scales: Any = (1.0, 1.0, 1.0)) -> list[Tensor]:
+    """The parameters of the oracle with their first gradients."""
+    start, gradients = ORACLE.inputs()
+    params = [Tensor(p, requires_grad=True) for p in start]
+    for p, g, scale in zip(params, gradients[0], scales, strict=True):
+        p.grad = Tensor(g * scale)
+    return params
+
+
+def test_adaptive_clipping_is_that_of_pytorch_optimizer() -> None:
+    params = given((1.0, 0.01, 1e-3))
+    adaptive_clip_(params)
+    found = ORACLE.row([p.grad for p in params])
+    np.testing.assert_allclose(found, ARRAYS["adaptive_clip_"], rtol=1e-14)
+
+
+def test_adaptive_clipping_by_hand() -> None:
+    (p,) = with_gradients([[3.0, 4.0], [0.0, 0.03]])
+    p.data = np.array([[6.0, 8.0], [0.0, 0.0]])
+    adaptive_clip_(p, clip=0.1, eps=0.5)
+    np.testing.assert_allclose(p.grad.data, [[0.6, 0.8], [0.0, 0.03]])
+    q = with_gradients(9.0)
+    q[0].data = np.array(-20.0)
+    adaptive_clip_(q, clip=0.25)
+    assert q[0].grad.item() == 5.0
+
+
+# ---- shaping ----------------------------------------------------------------------------------
+
+
+def test_centralizing_is_that_of_optax() -> None:
+    params = given()
+    centralize_(params)
+    found = ORACLE.row([p.grad for p in params])
+    np.testing.assert_allclose(found, ARRAYS["centralize_"], rtol=0, atol=1e-15)
+    np.testing.assert_allclose(params[0].grad.data.mean(axis=1), 0, atol=1e-15)
+
+
+def test_only_the_direction_is_left() -> None:
+    params = with_gradients([3.0], None, [[4.0]], 0.0)
+    normalize_(params)
+    assert [params[i].grad.item() for i in (0, 2, 3)] == [0.6, 0.8, 0.0]
+    zeros = with_gradients([0.0, 0.0])
+    normalize_(zeros)
+    assert zeros[0].grad.tolist() == [0.0, 0.0]
+
+
+def test_noise_has_the_variance_of_the_paper_and_fades() -> None:
+    for t, expected in ((0, 0.3), (9, 0.3 / 10**0.55)):
+        (p,) = with_gradients(np.full(200_000, 2.0))
+        add_noise_(p, eta=0.3, t=t)
+        assert p.grad.data.mean() == pytest.approx(2.0, abs=0.01)
+        assert p.grad.data.var() == pytest.approx(expected, rel=0.02)
+
+
+def test_noise_comes_from_the_seed_and_its_hook_counts_steps() -> None:
+    def run(hook: Any) -> list[float]:
+        manual_seed(3)
+        (p,) = with_gradients([0.0])
+        optimizer = SGD([p], lr=1.0)
+        optimizer.register_step_pre_hook(hook)
+        path = []
+        for _ in range(4):
+            p.grad = Tensor(np.zeros(1))
+            optimizer.step()
+            path.append(p.item())
+        return path
+
+    fading = run(before_step(add_noise_, 0.5))
+    draws = np.random.default_rng(3).standard_normal(4)
+    steps = [(0.5 / (1 + t) ** 0.55) ** 0.5 * draw for t, draw in enumerate(draws)]
+    np.testing.assert_allclose(fading, -np.cumsum(steps), rtol=1e-12)
+    steady = run(before_step(add_noise_, 0.5, t=0))
+    np.testing.assert_allclose(steady, -np.cumsum(0.5**0.5 * draws), rtol=1e-12)
+
+
+def test_not_a_number_becomes_zero_and_infinity_stays() -> None:
+    (p,) = with_gradients([math.nan, 1.0, math.inf])
+    zero_nans_(p)
+    assert p.grad.tolist() == [0.0, 1.0, math.inf]
+
+
+# ---- what all have in common ------------------------------------------------------------------
+
+TRANSFORMS: list[Callable[[Any], Any]] = [
+    lambda p: clip_grad_norm_(p, 0.5),
+    lambda p: clip_each_grad_norm_(p, 0.5),
+    lambda p: clip_grad_value_(p, 0.5),
+    adaptive_clip_,
+    centralize_,
+    normalize_,
+    add_noise_,
+    zero_nans_,
+    lambda p: l1_(p, 0.1),
+    lambda p: l2_(p, 0.1),
+    lambda p: elastic_net_(p, 0.1, 0.1),
+]
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_arrays_shapes_and_dtypes_of_every_transform(
+    transform: Callable[[Any], Any], dtype: str
+) -> None:
+    gradients = [np.full((2, 3), 2.0), np.ones(3), 2.0, np.zeros((0, 2)), None]
+    params = with_gradients(*gradients, dtype=dtype)
+    *present, without = params
+    before = [(p.grad, p.grad.data.copy()) for p in present]
+    transform(iter(params))
+    for p, (old, values) in zip(present, before, strict=True):
+        np.testing.assert_array_equal(old.data, values)
+        assert type(p.grad.data) is np.ndarray
+        assert (p.grad.shape, p.grad.dtype) == (values.shape, np.dtype(dtype))
+    assert without.grad is None
+    assert transform([]) is None or transform([]).item() == 0
+
+
+BAD: list[tuple[Callable[[Any], Any], str]] = [
+    (lambda p: adaptive_clip_(p, clip=-1), "adaptive_clip_: clip is -1; it has to be at least 0."),
+    (lambda p: adaptive_clip_(p, eps=-1), "adaptive_clip_: eps is -1; it has to be at least 0."),
+    (lambda p: add_noise_(p, eta=-1), "add_noise_: eta is -1; it has to be at least 0."),
+    (lambda p: l1_(p, -1), "elastic_net_: l1 is -1; it has to be at least 0."),
+]
+
+
+@pytest.mark.parametrize(("transform", "text"), BAD)
+def test_what_makes_no_sense_is_told_and_changes_nothing(transform: Any, text: str) -> None:
+    (p,) = with_gradients([3.0])
+    with pytest.raises(ValueError, match=re.escape(text)):
+        transform([p])
+    assert p.grad.item() == 3.0
+
+
+# ---- PyTorch ----------------------------------------------------------------------------------
 
 
 @pytest.mark.oracle

@@ -6,6 +6,7 @@ import copy
 import itertools
 import math
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_opt.optim.schedules import (
+    ALIASES,
     SCHEDULES,
     Schedule,
     constant,
@@ -22,12 +24,18 @@ from tinygrad_opt.optim.schedules import (
     inverse_sqrt,
     linear,
     milestones,
+    noam,
+    one_cycle,
     one_minus_sqrt,
     parse,
+    piecewise,
     polynomial,
+    restarts,
     rex,
+    step,
     triangle,
     warmup,
+    wsd,
 )
 
 DECAYS = [linear, cosine, polynomial, one_minus_sqrt, rex]
@@ -46,7 +54,13 @@ EXPRESSIONS = [
     "(warmup(5) >> cosine(5)).repeat(3)",
     "warmup(5) >> (linear(2) >> cosine(5)).repeat(3, stretch=1.5)",
     "linear(1) >> (linear(2) >> linear(3))",
-    "every(30, 0.1) * exponential(0.99)",
+    "step(30, 0.1) * exponential(0.99)",
+    "piecewise([3, 8], [1, 0.5, -0.25])",
+    "noam(512, W=10) * 2",
+    "restarts(10, stretch=2, end=0.1)",
+    "wsd(5, 20, 10, end=0.1) >> constant(0.1)",
+    "one_cycle(20, pct_start=0.4)",
+    "one_cycle(20).repeat(2)",
     "milestones([30, 80, 80], gamma=0.2)",
     "inverse_sqrt(100)",
     "triangle(5, 10, 0.1).repeat()",
@@ -71,7 +85,15 @@ EXPRESSIONS = [
         (rex(2), [1, 2 / 3, 0, 0]),
         (rex(4, end=0.1), [1, 0.1 + 0.9 * 0.75 / 0.875, 0.1 + 0.9 * 2 / 3, 0.46, 0.1]),
         (exponential(0.5), [1, 0.5, 0.25, 0.125]),
-        (every(2), [1, 1, 0.1, 0.1, 0.01]),
+        (step(2), [1, 1, 0.1, 0.1, 0.01]),
+        (piecewise([1, 3], [0.2, 1, 0.5]), [0.2, 1, 1, 0.5, 0.5]),
+        (piecewise([], [0.3]), [0.3, 0.3]),
+        (noam(4, W=2), [0.5 * s for s in (2**-1.5, 2**-0.5, 3**-0.5, 0.5)]),
+        (restarts(2), [1, 0.5, 1, 0.5, 1]),
+        (restarts(2, stretch=2, end=0.2), [1, 0.6, 1, 0.6 + 0.4 * math.sqrt(0.5), 0.6]),
+        (wsd(1, 2, 2), [0.5, 1, 1, 1, 0.5, 0, 0]),
+        (wsd(0, 0, 2, end=0.5), [1, 0.75, 0.5, 0.5]),
+        (one_cycle(5, 0.6, 10, 100), [0.1, 0.55, 1, 0.5005, 0.001, 0.001]),
         (milestones([1, 3, 3], gamma=0.5), [1, 0.5, 0.5, 0.125]),
         (inverse_sqrt(1), [1, math.sqrt(1 / 2), math.sqrt(1 / 3), 0.5]),
         (triangle(2, 4, 0.2), [0.2, 0.6, 1, 0.8, 0.6, 0.4, 0.2, 0.2]),
@@ -220,7 +242,20 @@ def test_repeat_needs_something_that_ends(schedule: Schedule) -> None:
         (lambda: linear("9"), "linear: T must be a finite number ≥ 0, got '9'"),
         (lambda: warmup(-1), "warmup: T must be a finite number ≥ 0, got -1"),
         (lambda: constant(1, -2), "constant: the length of a schedule must be"),
-        (lambda: every(0), "every: s must be a finite number above 0, got 0"),
+        (lambda: step(0), "step: s must be a finite number above 0, got 0"),
+        (lambda: piecewise([3], [1]), "piecewise: 1 boundaries part 2 values, got 1"),
+        (lambda: piecewise([3, 3], [1, 2, 3]), "piecewise: boundaries must ascend, got [3, 3]"),
+        (lambda: piecewise([3], [1, math.nan]), "piecewise: a value must be a finite number, got"),
+        (lambda: noam(0), "noam: d must be a finite number above 0, got 0"),
+        (lambda: noam(64, 0), "noam: W must be a finite number above 0, got 0"),
+        (lambda: restarts(0), "restarts: repeat needs a schedule that ends after some steps; cos"),
+        (lambda: restarts(3, 0.5), "restarts: repeat: stretch must be a finite number ≥ 1"),
+        (lambda: wsd(1, -2, 3), "wsd: constant: the length of a schedule must be"),
+        (lambda: one_cycle(0), "one_cycle: T must be a finite number ≥ 1, got 0"),
+        (lambda: one_cycle(9, 1.5), "one_cycle: pct_start must be a number in [0, 1], got 1.5"),
+        (lambda: one_cycle(9, div_factor=0), "one_cycle: div_factor must be a finite number abov"),
+        (lambda: cosine(3) * math.nan, "a factor of a schedule must be a finite number, got nan"),
+        (lambda: constant(math.inf), "constant: c must be a finite number, got inf"),
         (lambda: exponential(-0.5), "exponential: gamma must be a finite number ≥ 0, got -0.5"),
         (lambda: milestones([3], gamma=-1), "milestones: gamma must be"),
         (lambda: polynomial(3, power=-1), "polynomial: power must be"),
@@ -271,12 +306,98 @@ def test_a_schedule_made_of_numpy_values_prints_plainly() -> None:
 
 
 def test_the_table_lists_every_family() -> None:
-    names = "constant linear warmup cosine polynomial one_minus_sqrt rex exponential every"
-    assert list(SCHEDULES) == [*names.split(), "milestones", "inverse_sqrt", "triangle"]
+    names = "constant linear warmup step milestones piecewise cosine polynomial one_minus_sqrt rex"
+    names += " exponential inverse_sqrt noam triangle restarts wsd one_cycle"
+    assert list(SCHEDULES) == names.split()
     for name, family in SCHEDULES.items():
         assert family.function.__name__ == name
         assert family.formula.startswith("f(t) = ")
         assert family.helps.endswith((".", "run")) and "\n" not in family.helps
+
+
+def test_stairs_have_a_second_name() -> None:
+    assert ALIASES == {"every": "step"}
+    assert every is step
+    assert str(parse("every(30)")) == str(every(30)) == "step(30)"
+    with pytest.raises(ValueError, match="the nearest name is 'every'"):
+        parse("evry(3)")
+
+
+# --- relations
+
+
+@given(T=st.integers(2, 500), m=st.integers(1, 3))
+def test_restarts_are_the_repeated_cosine(T: int, m: int) -> None:
+    assert restarts(T, m).values(60) == cosine(T).repeat(stretch=m).values(60)
+
+
+def test_a_trapezoid_is_written_out() -> None:
+    written = warmup(3) >> constant(1, 4) >> linear(5, end=0.1)
+    assert wsd(3, 4, 5, 0.1).values(20) == written.values(20)
+    assert wsd(3, 4, 5).length == 12
+
+
+@given(d=st.integers(1, 2048), W=st.integers(1, 5000))
+def test_noam_is_a_warmup_and_an_inverse_root(d: int, W: int) -> None:
+    schedule, peak = noam(d, W), 1 / math.sqrt(d * W)
+    assert schedule(W - 1) == pytest.approx(peak, rel=1e-12)
+    for t in (0, W // 2, W - 1):
+        assert schedule(t) == pytest.approx(peak * (t + 1) / W, rel=1e-12)
+    for t in (W - 1, 2 * W, 10 * W):
+        assert schedule(t) == pytest.approx(peak * math.sqrt(W / (t + 1)), rel=1e-12)
+
+
+@given(T=st.integers(1, 300), pct=fractions)
+def test_one_cycle_ends_at_the_last_step_that_is_used(T: int, pct: float) -> None:
+    schedule = one_cycle(T, pct)
+    assert schedule.length == T
+    assert schedule(T - 1) == schedule(T) == schedule(T + 9)
+    assert max(schedule.values(T)) <= 1
+    if pct * T <= 1:
+        assert schedule(0) == 1.0
+    if pct * T < T - 1:
+        assert schedule(T - 1) == pytest.approx(4e-6)
+
+
+# --- pictures
+
+
+def test_a_sparkline_shows_the_shape() -> None:
+    assert linear(8).sparkline(8) == "█▇▆▅▅▄▃▂"
+    assert wsd(3, 4, 4).sparkline() == "▃▅▆█████▆▅▃"
+    assert constant(0.5).sparkline(3) == "███"
+    assert constant(0).sparkline(3) == "▁▁▁"
+    assert linear(4, 1, -1).sparkline() == "█▆▃▁"
+    assert len(cosine(900).sparkline()) == 60
+    assert len(cosine(10).sparkline()) == 10
+    assert exponential(0.5).sparkline(20, steps=4) == "█▅▃▂"
+    with pytest.raises(ValueError, match="sparkline: width must be a whole number ≥ 1, got 0"):
+        cosine(3).sparkline(0)
+
+
+def test_a_plot_shows_the_used_steps_and_what_is_held() -> None:
+    pytest.importorskip("matplotlib")
+    (axes,) = (warmup(5) >> cosine(15)).plot().axes
+    line, end = axes.lines
+    assert list(line.get_xdata()) == list(range(20))
+    assert list(line.get_ydata()) == (warmup(5) >> cosine(15)).values(20)
+    assert (end.get_xdata(), end.get_ydata()) == ([20], [0.0])
+    assert axes.get_title() == "warmup(5) >> cosine(15)"
+    (axes,) = exponential(0.9).plot(steps=30).axes
+    assert len(axes.lines[0].get_xdata()) == 30
+    assert len(axes.lines) == 1
+    assert len(cosine(10**6).plot().axes[0].lines[0].get_xdata()) == 2000
+    with pytest.raises(ValueError, match="steps must be a whole number ≥ 1, got 0"):
+        cosine(3).plot(0)
+
+
+def test_without_matplotlib_a_sentence_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError) as error:
+        cosine(9).plot()
+    assert 'not installed: pip install "tinygrad-opt[viz]". Schedule.sparkline() draws' in str(
+        error.value
+    )
 
 
 @pytest.mark.parametrize(

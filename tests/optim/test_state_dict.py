@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.optim.family import EASY, ENTRIES, PYTORCH
 from tinygrad_opt import Tensor, optim
 from tinygrad_opt.optim import SGD, Adam, AdamW
 
-CASES: list[tuple[str, dict[str, Any]]] = [
+PYTORCHS: list[tuple[str, dict[str, Any]]] = [
     ("SGD", {}),
     ("SGD", {"momentum": 0.9, "weight_decay": 0.1}),
     ("Adagrad", {"lr_decay": 0.1, "initial_accumulator_value": 0.2}),
@@ -22,7 +23,16 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("RMSprop", {"momentum": 0.9, "centered": True}),
     ("Adam", {"amsgrad": True}),
     ("AdamW", {"maximize": True}),
+    ("ASGD", {"t0": 3, "lambd": 0.1}),
+    ("Rprop", {"etas": (0.4, 1.3)}),
+    ("Adamax", {"weight_decay": 0.1}),
+    ("NAdam", {"decoupled_weight_decay": True, "weight_decay": 0.1}),
+    ("RAdam", {}),
+    ("Adafactor", {"d": 2.0}),
+    ("Muon", {"adjust_lr_fn": "match_rms_adamw"}),
 ]
+OTHERS = {ENTRIES[name].kind for name in EASY} - PYTORCH
+CASES = PYTORCHS + [(kind.__name__, {}) for kind in sorted(OTHERS, key=lambda kind: kind.__name__)]
 SHAPES = [(3, 2), (2,), (), (4,)]
 every_case = pytest.mark.parametrize(("name", "options"), CASES)
 
@@ -30,6 +40,11 @@ every_case = pytest.mark.parametrize(("name", "options"), CASES)
 def parameters(seed: int = 0, shapes: Any = SHAPES) -> list[Tensor]:
     rng = np.random.default_rng(seed)
     return [Tensor(rng.standard_normal(s), requires_grad=True) for s in shapes]
+
+
+def start(name: str) -> list[Tensor]:
+    """Parameters that this optimizer can move."""
+    return parameters(shapes=[(3, 2), (1, 2), (1, 1), (4, 1)] if name == "Muon" else SHAPES)
 
 
 def gradient(step: int, i: int, shape: Any) -> Any:
@@ -40,8 +55,10 @@ def gradient(step: int, i: int, shape: Any) -> Any:
 
 
 def build(name: str, params: list[Any], library: Any = optim, **options: Any) -> Any:
-    groups = [{"params": params[:1]}, {"params": params[1:], "lr": 0.02}]
-    return getattr(library, name)(groups, **({"lr": 0.05} | options))
+    kind = getattr(library, name)
+    shared = getattr(kind, "scope", None) == "global"  # one rate for all groups
+    groups = [{"params": params[:1]}, {"params": params[1:], "lr": 0.05 if shared else 0.02}]
+    return kind(groups, **({"lr": 0.05} | options))
 
 
 def train(optimizer: Any, start: int, stop: int, wrap: Any = Tensor) -> list[Any]:
@@ -109,7 +126,7 @@ def test_a_checkpoint_shares_nothing() -> None:
 
 @every_case
 def test_a_resumed_run_has_the_same_bits(name: str, options: dict[str, Any]) -> None:
-    whole = build(name, parameters(), **options)
+    whole = build(name, start(name), **options)
     middle = train(whole, 0, 7)
     saved = whole.state_dict()
     end = train(whole, 7, 27)
@@ -122,7 +139,7 @@ def test_a_resumed_run_has_the_same_bits(name: str, options: dict[str, Any]) -> 
 
 @every_case
 def test_a_checkpoint_survives_json(name: str, options: dict[str, Any]) -> None:
-    optimizer = build(name, parameters(), **options)
+    optimizer = build(name, start(name), **options)
     middle = train(optimizer, 0, 5)
     text = json.dumps(optimizer.state_dict(), default=lambda array: array.tolist())
     end = train(optimizer, 5, 9)
@@ -218,17 +235,23 @@ def double() -> Iterator[None]:
     torch.set_default_dtype(before)
 
 
+def test_every_class_of_pytorchs_is_tried() -> None:
+    apart = {"LBFGS", "SparseAdam"}  # have files of their own
+    assert {name for name, _ in PYTORCHS} == {kind.__name__ for kind in PYTORCH} - apart
+
+
 @pytest.mark.oracle
 @pytest.mark.usefixtures("double")
-@every_case
+@pytest.mark.parametrize(("name", "options"), PYTORCHS)
 def test_checkpoints_cross_both_ways_in_the_middle_of_training(
-    name: str, options: dict[str, Any]
+    name: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
+    monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)  # Muon in full precision
     theirs = build(
         name,
-        [torch.tensor(p.data, requires_grad=True) for p in parameters()],
+        [torch.tensor(p.data, requires_grad=True) for p in start(name)],
         torch.optim,
         **options,
     )

@@ -1,14 +1,16 @@
 """Record how PyTorch's optimizers move parameters: python tests/oracles/record_optimizers.py
 
 Every case is a class and its options: each option alone, and each pair. Two groups, the second with
-a rate and a decay of its own, meet 50 gradients that do not depend on the parameters, so that a
-wrong rule cannot hide behind convergence. One parameter is frozen for a while.
+a rate and a decay of its own, meet 20 gradients that do not depend on the parameters, so that a
+wrong rule cannot hide behind convergence. One parameter is frozen for a while. Muon iterates in
+full precision here: its cast to bfloat16 is switched off. SparseAdam meets rows, some named twice.
 
-`trace` drives PyTorch here and this library in the tests, so both see the same loop.
+`trace` and `trace_rows` drive PyTorch here and this library in the tests, so both see one loop.
 """
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 import pathlib
@@ -24,9 +26,10 @@ ARRAYS = pathlib.Path(__file__).with_name("optimizers.npz")
 CASES = pathlib.Path(__file__).with_name("optimizers.json")
 
 SHAPES = [(4, 3), (3,), (2, 3, 2), ()]  # the first two are one group, the others another
-STEPS = 50
-SEEN = [*range(5), *range(9, STEPS, 5)]  # after these steps, counted from 0, parameters are kept
-FROZEN, WHILE = 1, range(20, 30)  # this parameter has no gradient in these steps
+MATRICES = [(4, 3), (1, 3), (3, 4), (1, 1)]  # the same numbers, where only matrices will do
+STEPS = 20
+SEEN = [0, 1, 2, 4, 5, 6, 9, 13, 19]  # after these steps, counted from 0, parameters are kept
+FROZEN, WHILE = 1, range(8, 12)  # this parameter has no gradient in these steps
 
 OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "SGD": {
@@ -72,8 +75,58 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "amsgrad": {"amsgrad": True},
         "maximize": {"maximize": True},
     },
+    "ASGD": {
+        "lambd": {"lambd": 0.1},
+        "alpha": {"alpha": 0.5},
+        "t0": {"t0": 4},
+        "decay": {"weight_decay": 0.1},
+        "maximize": {"maximize": True},
+    },
+    "Rprop": {
+        "etas": {"etas": (0.3, 1.5)},
+        "step_sizes": {"step_sizes": (0.005, 0.05)},
+        "maximize": {"maximize": True},
+    },
+    "Adamax": {
+        "betas": {"betas": (0.8, 0.95)},
+        "eps": {"eps": 0.01},
+        "decay": {"weight_decay": 0.1},
+        "maximize": {"maximize": True},
+    },
+    "NAdam": {
+        "betas": {"betas": (0.8, 0.95)},
+        "eps": {"eps": 0.01},
+        "decay": {"weight_decay": 0.1},
+        "momentum_decay": {"momentum_decay": 0.1},
+        "decoupled": {"weight_decay": 0.2, "decoupled_weight_decay": True},
+        "maximize": {"maximize": True},
+    },
+    "RAdam": {
+        "betas": {"betas": (0.8, 0.95)},
+        "eps": {"eps": 0.01},
+        "decay": {"weight_decay": 0.1},
+        "decoupled": {"weight_decay": 0.2, "decoupled_weight_decay": True},
+        "maximize": {"maximize": True},
+    },
+    "Adafactor": {
+        "beta2_decay": {"beta2_decay": -0.5},
+        "eps": {"eps": (0.1, 0.5)},
+        "d": {"d": 2.0},
+        "decay": {"weight_decay": 0.1},
+        "maximize": {"maximize": True},
+    },
+    "Muon": {
+        "decay": {"weight_decay": 0.3},
+        "momentum": {"momentum": 0.8},
+        "plain": {"nesterov": False},
+        "ns_coefficients": {"ns_coefficients": (2.0, -1.5, 0.5)},
+        "eps": {"eps": 10.0},
+        "ns_steps": {"ns_steps": 3},
+        "adjust_lr_fn": {"adjust_lr_fn": "match_rms_adamw"},
+        "original": {"adjust_lr_fn": "original"},
+    },
 }
-RATES = {"SGD": 0.1, "Adagrad": 0.1, "Adadelta": 1.0, "RMSprop": 0.01, "Adam": 0.01, "AdamW": 0.01}
+RATES = {"SGD": 0.1, "Adagrad": 0.1, "Adadelta": 1.0, "Adafactor": 0.1, "Muon": 0.1}  # else 0.01
 
 
 def cases() -> list[Case]:
@@ -85,6 +138,8 @@ def cases() -> list[Case]:
                 merged = {k: v for option in chosen for k, v in options[option].items()}
                 if merged.get("nesterov") and merged.get("dampening"):
                     continue  # these exclude each other
+                if {"adjust_lr_fn", "original"} <= {*chosen}:
+                    continue
                 found.append({"id": " ".join([name, *chosen]), "class": name, "options": merged})
     return found
 
@@ -96,6 +151,7 @@ class Library(Protocol):
 
     def parameter(self, array: Array) -> Any: ...
     def give(self, p: Any, gradient: Array | None) -> None: ...
+    def give_rows(self, p: Any, rows: Array, values: Array) -> None: ...
     def value(self, p: Any) -> Array: ...
 
 
@@ -108,10 +164,14 @@ def inputs() -> tuple[list[Array], list[list[Array]]]:
 
 def build(library: Library, case: Case, params: list[Any], **flags: Any) -> Any:
     """The optimizer of a case."""
-    lr = RATES[case["class"]]
+    lr = RATES.get(case["class"], 0.01)
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in case["options"].items()}
-    second = {"params": params[2:], "lr": lr / 2, "weight_decay": 0.02}
     kind = getattr(library.optim, case["class"])
+    second = {"params": params[2:], "lr": lr / 2}
+    if "weight_decay" in inspect.signature(kind).parameters:
+        second["weight_decay"] = 0.02
+    if "foreach" in flags and "foreach" not in inspect.signature(kind).parameters:
+        flags.pop("foreach")
     return kind([{"params": params[:2]}, second], lr=lr, **options, **flags)
 
 
@@ -125,15 +185,47 @@ def trace(
     library: Library, case: Case, start: list[Array], gradients: list[list[Array]], **flags: Any
 ) -> tuple[Array, Any]:
     """The parameters in a row, after each step that is kept, and the optimizer."""
-    params = [library.parameter(array) for array in start]
+    shapes = MATRICES if case["class"] == "Muon" else SHAPES
+    params = [library.parameter(a.reshape(s)) for a, s in zip(start, shapes, strict=True)]
     optimizer = build(library, case, params, **flags)
     rows = []
     for step in range(STEPS):
-        give_gradients(library, params, gradients[step], step)
+        shaped = [g.reshape(s) for g, s in zip(gradients[step], shapes, strict=True)]
+        give_gradients(library, params, shaped, step)
         optimizer.step()
         if step in SEEN:
             rows.append(np.concatenate([library.value(p).ravel() for p in params]))
     return np.array(rows), optimizer
+
+
+TABLE, SEEN_ROWS = (6, 3), 5  # a table, and how many of its rows a batch names
+SPARSE: list[dict[str, Any]] = [
+    {},
+    {"betas": (0.8, 0.95), "eps": 0.01},
+    {"maximize": True},
+]
+
+
+def row_inputs() -> tuple[Array, Array, Array]:
+    """A table, and step by step the rows of a batch and their gradients; row 5 comes late."""
+    rng = np.random.default_rng(21)
+    rows = rng.integers(0, 5, (STEPS, SEEN_ROWS))
+    rows[10:, 0] = 5
+    return rng.standard_normal(TABLE), rows, rng.standard_normal((STEPS, SEEN_ROWS, TABLE[1]))
+
+
+def trace_rows(
+    library: Library, options: dict[str, Any], start: Array, rows: Array, values: Array
+) -> tuple[Array, Any]:
+    """The table after each step, and the optimizer."""
+    p = library.parameter(start)
+    optimizer = library.optim.SparseAdam([p], lr=0.1, **options)
+    found = []
+    for step in range(STEPS):
+        library.give_rows(p, rows[step], values[step])
+        optimizer.step()
+        found.append(library.value(p))
+    return np.array(found), optimizer
 
 
 def torch_library() -> Library:
@@ -151,21 +243,26 @@ def torch_library() -> Library:
         def give(self, p: Any, gradient: Array | None) -> None:
             p.grad = None if gradient is None else torch.tensor(gradient)
 
+        def give_rows(self, p: Any, rows: Array, values: Array) -> None:
+            p.grad = torch.sparse_coo_tensor(rows[None], values, p.shape, check_invariants=True)
+
         def value(self, p: Any) -> Array:
             return p.detach().numpy().copy()
 
     return Torch()
 
 
-def state_keys(optimizer: Any) -> list[str]:
-    """The names of the arrays that the first parameter has."""
-    return [key for key in optimizer.state_dict()["state"].get(0, {}) if key != "step"]
+def state_keys(optimizer: Any) -> list[list[str]]:
+    """The names of the state of each parameter."""
+    state = optimizer.state_dict()["state"]
+    return [[key for key in state[i] if key != "step"] for i in state]
 
 
-def flat_state(state: dict[int, dict[str, Any]], keys: list[str]) -> Array:
-    """One row for each name: that state of all parameters."""
-    rows = [np.concatenate([np.ravel(state[i][key]) for i in range(len(SHAPES))]) for key in keys]
-    return np.array(rows)
+def flat_state(optimizer: Any) -> Array:
+    """All numbers of the state, by parameter, then by name."""
+    entries = optimizer.state_dict()["state"].values()
+    arrays = [np.ravel(v) for entry in entries for key, v in entry.items() if key != "step"]
+    return np.concatenate([np.zeros(0), *arrays])
 
 
 def record() -> None:
@@ -173,6 +270,7 @@ def record() -> None:
     import torch
 
     library = torch_library()
+    torch.Tensor.bfloat16 = torch.Tensor.clone  # type: ignore[assignment]
     start, gradients = inputs()
     found, params, states = cases(), [], []
     for case in found:
@@ -183,10 +281,17 @@ def record() -> None:
         case["state"] = state_keys(optimizer)
         case["step"] = [int(state[i]["step"]) for i in state if "step" in state[i]]
         params.append(rows)
-        if case["state"]:
-            states.append(flat_state(state, case["state"]))
+        states.append(flat_state(optimizer))
+        case["numbers"] = states[-1].size
+    table, rows, values = row_inputs()
+    by_rows = [trace_rows(library, options, table, rows, values) for options in SPARSE]
     np.savez_compressed(
         ARRAYS,
+        table=table,
+        rows=rows,
+        row_values=values,
+        tables=[found for found, _ in by_rows],
+        table_states=[flat_state(optimizer) for _, optimizer in by_rows],
         start=np.concatenate([array.ravel() for array in start]),
         gradients=[np.concatenate([g.ravel() for g in row]) for row in gradients],
         params=params,

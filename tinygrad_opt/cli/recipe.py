@@ -6,24 +6,34 @@ Order: Recipe · what words mean.
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 from .. import nn
 from ..data import DATASETS, DataLoader, Dataset, load, prepare, read_csv
 from ..device import manual_seed
-from ..optim import Entry, get_optimizer, lr_scheduler
-from ..optim.schedules import SCHEDULES, Schedule, parse
+from ..optim import OPTIMIZERS, AdamW, Entry, Muon, get_optimizer, lr_scheduler, split_matrices
+from ..optim.schedules import ALIASES, SCHEDULES, Schedule, parse
 
-# Good rates for networks of a few thousand weights, found on the digits.
+# Good rates for networks of a few thousand weights, found on the digits: benchmarks/family.py.
+# fmt: off
 STARTING_RATES = {
-    "SGD": 0.1,
-    "Adagrad": 0.1,
-    "RMSprop": 0.01,
-    "Adadelta": 3.0,
-    "Adam": 0.02,
-    "AdamW": 0.02,
+    "sgd": 0.3, "momentum": 0.1, "nesterov": 0.1, "asgd": 0.32, "qhm": 3.2, "aggmo": 0.032,
+    "optimisticgd": 0.32, "polyakstep": 10.0, "sgld": 0.32, "rprop": 0.1, "signsgd": 0.01,
+    "signum": 0.0032, "tiger": 0.0032, "lion": 0.0032, "adagrad": 0.1, "rmsprop": 0.01,
+    "adadelta": 3.0, "ftrl": 0.32, "adam": 0.02, "adamw": 0.02, "cautiousadamw": 0.01,
+    "cautiouslion": 0.0032, "adamax": 0.1, "nadam": 0.032, "radam": 0.1, "adabelief": 0.032,
+    "yogi": 0.032, "adopt": 0.01, "adan": 0.1, "ademamix": 0.032, "mars": 0.032, "lars": 3.2,
+    "lamb": 0.01, "novograd": 0.032, "adafactor": 1.0, "shampoo": 1.0, "soap": 0.032,
+    "muon": 0.032, "lbfgs": 1.0, "sophiah": 0.0032, "sophiag": 0.0032, "sgdschedulefree": 3.2,
+    "adamwschedulefree": 0.1, "dadaptsgd": 1.0, "dadaptadam": 1.0, "prodigy": 1.0,
+    "conjugategradient": 1.0, "newton": 1.0,
 }
+# fmt: on
+
+# Rules that look at the curvature of one loss, or at its sign from step to step.
+FULL_BATCH = {"LBFGS", "Rprop", "Newton", "ConjugateGradient"}
 
 
 class Recipe:
@@ -32,7 +42,9 @@ class Recipe:
     def __init__(self, words: argparse.Namespace) -> None:
         self.words = words
         self.epochs = _at_least(1, "--epochs", words.epochs)
-        self.batch = _batch(words.batch)
+        self.entry = get_optimizer(words.optimizer)
+        default = "full" if self.entry.kind.__name__ in FULL_BATCH else "32"
+        self.batch = _batch(words.batch or default)
         seed = _at_least(0, "--seed", words.seed)
         _at_least(0, "--l1", words.l1)
         _at_least(0, "--l2", words.l2)
@@ -41,12 +53,18 @@ class Recipe:
         manual_seed(seed)
         self.sizes = [self.train.n_features, *_hidden(words.hidden), self.train.n_outputs]
         self.model = nn.Sequential(*_layers(self.sizes, words.dropout))
-        entry = get_optimizer(words.optimizer)
-        self.options = _options(entry, words)
-        self.optimizer = entry(self.model.parameters(), **self.options)
+        self.options = _options(self.entry, words)
+        self.optimizer = self._optimizer()
         updates = self.epochs * len(self.batches)
         self.schedule = _schedule(words.schedule, _at_least(0, "--warmup", words.warmup), updates)
         self.scheduler = lr_scheduler.ScheduleLR(self.optimizer, self.schedule)
+
+    def _optimizer(self) -> Any:
+        """The optimizer, with AdamW beside it for what is no hidden matrix where that is asked."""
+        if self.entry.kind is not Muon:
+            return self.entry(self.model.parameters(), **self.options)
+        rest = {name: self.options[name] for name in ("lr",) if name in self.options}
+        return split_matrices(self.model, partial(Muon, **self.options), partial(AdamW, **rest))
 
     @property
     def parameters(self) -> int:
@@ -56,7 +74,7 @@ class Recipe:
     @property
     def rule(self) -> str:
         """The class of the optimizer."""
-        return type(self.optimizer).__name__
+        return self.entry.kind.__name__
 
     def __str__(self) -> str:
         options = ", ".join(f"{name} {value:g}" for name, value in self.options.items())
@@ -94,7 +112,6 @@ class Recipe:
         layers = [f"tg.nn.{layer!r}," for layer in self.model]
         for name in ("in_features=", "out_features=", ", bias=True"):
             layers = [layer.replace(name, "") for layer in layers]
-        options = "".join(f", {name}={value!r}" for name, value in self.options.items())
         penalties = "".join(
             f", {name}={getattr(words, name)!r}" for name in ("l1", "l2") if getattr(words, name)
         )
@@ -108,7 +125,7 @@ class Recipe:
             "model = tg.nn.Sequential(",
             *(f"    {layer}" for layer in layers),
             ")",
-            f"optimizer = tg.optim.{self.rule}(model.parameters(){options})",
+            *self._optimizer_in_python(),
             f"schedule = tg.optim.parse({str(self.schedule)!r})",
             "scheduler = tg.optim.lr_scheduler.ScheduleLR(optimizer, schedule)",
             f"history = fit(model, batches, optimizer, epochs={self.epochs}, scheduler=scheduler"
@@ -119,6 +136,19 @@ class Recipe:
             return "\n".join(lines)
         inside = [f"    {line}" if line else line for line in lines[3:]]
         return "\n".join([*lines[:3], f"with tg.use_device({words.device!r}):", *inside])
+
+    def _optimizer_in_python(self) -> list[str]:
+        options = "".join(f", {name}={value!r}" for name, value in self.options.items())
+        if self.entry.kind is not Muon:
+            return [f"optimizer = tg.optim.{self.rule}(model.parameters(){options})"]
+        rest = f", lr={self.options['lr']!r}" if "lr" in self.options else ""
+        return [
+            "optimizer = tg.optim.split_matrices(",
+            "    model,",
+            f"    lambda params: tg.optim.Muon(params{options}),",
+            f"    lambda params: tg.optim.AdamW(params{rest}),",
+            ")",
+        ]
 
 
 # ---- what words mean --------------------------------------------------------------------------
@@ -176,14 +206,17 @@ def _options(entry: Entry, words: argparse.Namespace) -> dict[str, Any]:
                 f"train: {words.optimizer} has no {name}; its options are "
                 f"{', '.join(entry.defaults)}."
             )
-    return {"lr": STARTING_RATES[entry.kind.__name__]} | entry.preset | given
+    name = next(name for name, one in OPTIMIZERS.items() if one is entry)
+    rate = {"lr": STARTING_RATES[name]} if name in STARTING_RATES else {}
+    return rate | entry.preset | given
 
 
 def _schedule(text: str, warmup: int, updates: int) -> Schedule:
     """A schedule for a run of so many updates: by name, or as an expression of its own.
 
     A name fills the updates that the warm-up leaves: cosine is warmup(w) >> cosine(updates − w).
-    Stairs fall at the thirds or at half and three quarters; exponential ends at a hundredth.
+    Stairs fall at the thirds or at half and three quarters; exponential ends at a hundredth;
+    noam, restarts and wsd work with fifths.
     """
     if warmup >= updates:
         raise ValueError(
@@ -192,14 +225,20 @@ def _schedule(text: str, warmup: int, updates: int) -> Schedule:
         )
     rest = updates - warmup
     half = -(-rest // 2)
+    fifth = -(-rest // 5)
     by_name = {
         "constant": "constant()",
-        "every": f"every({-(-rest // 3)})",
         "exponential": f"exponential({0.01 ** (1 / rest):.6g})",
         "inverse_sqrt": f"inverse_sqrt({max(1, warmup)})",
         "milestones": f"milestones([{half}, {rest * 3 // 4}])",
+        "noam": f"noam(1, {fifth})",
+        "piecewise": f"piecewise([{half}, {half + fifth}], [1, 0.1, 0.01])",
+        "restarts": f"restarts({fifth})",
+        "step": f"step({-(-rest // 3)})",
         "triangle": f"triangle({half}, {half}, 0.1)",
+        "wsd": f"wsd({fifth}, {max(0, rest - 2 * fifth)}, {fifth})",
     }
+    text = ALIASES.get(text, text)
     if text in SCHEDULES:
         text = by_name.get(text, f"{text}({rest})")
     schedule = parse(text)

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--schedule", default="cosine", metavar="S", help="a name, or an expression (cosine)")
     add("--warmup", type=int, default=0, metavar="STEPS", help="updates that lead up to the rate")
     add("--epochs", type=int, default=30, metavar="N", help="passes over the data (30)")
-    add("--batch", default="32", metavar="SIZE", help="examples for one update, or full (32)")
+    add("--batch", metavar="SIZE", help="examples for one update, or full (32)")
     add("--l1", type=float, default=0.0, metavar="λ", help="adds λ Σ|w| to the loss")
     add("--l2", type=float, default=0.0, metavar="λ", help="adds ½ λ Σw² to the loss")
     add("--dropout", type=float, default=0.0, metavar="P", help="share of hidden units left out")

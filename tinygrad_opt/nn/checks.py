@@ -5,11 +5,35 @@ Values are looked at on the CPU only: on a GPU a look would wait for it.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
+
+import numpy as np
 
 from ..operation import Variable
 from ..ops.checks import check_same_float, check_same_shape
 from ..tensor import Tensor
+
+
+def check_size(name: str, what: str, n: Any, least: int = 1) -> int:
+    """A number of features or rows."""
+    try:
+        n = operator.index(n)
+    except TypeError:
+        raise TypeError(f"{name}: {what} is {n!r} and must be an integer.") from None
+    if n < least:
+        raise ValueError(f"{name}: {what} is {n} and must be {least} or more.")
+    return int(n)
+
+
+def check_reduction(reduction: str, *more: str) -> str:
+    """A way to make one number of many losses."""
+    known = (*more, "mean", "sum", "none")
+    if reduction not in known:
+        *others, last = known
+        names = f"{', '.join(map(repr, others))} or {last!r}"
+        raise ValueError(f"reduction: {reduction!r} is unknown. Write {names}.")
+    return reduction
 
 
 def check_share(name: str, p: float) -> float:
@@ -23,6 +47,7 @@ def check_share(name: str, p: float) -> float:
 
 def check_indices(name: str, indices: Tensor, n: int) -> None:
     """Integers from 0 to n − 1."""
+    check_tensor(name, indices, "input")
     array = indices._data
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name}: {array.dtype} does not count; give integers.")
@@ -32,24 +57,44 @@ def check_indices(name: str, indices: Tensor, n: int) -> None:
         )
 
 
-def check_tensor(name: str, target: Any) -> None:
-    """A target is a tensor, not a raw array."""
-    if not isinstance(target, Variable):
-        raise TypeError(f"{name}: the target is a {type(target).__name__}. Wrap it: tensor(...).")
+def check_tensor(name: str, value: Any, what: str = "target") -> None:
+    """A tensor, not a list or a raw array."""
+    if not isinstance(value, Variable):
+        raise TypeError(f"{name}: the {what} is a {type(value).__name__}. Wrap it: tensor(...).")
+
+
+def _are_shares(t: Tensor) -> bool:
+    """Whether all numbers lie in 0 … 1, which NaN does not; taken for granted on a GPU."""
+    a = t._data
+    return t.device.kind != "cpu" or not a.size or (a.min() >= 0 and a.max() <= 1)
 
 
 def check_probabilities(name: str, prediction: Tensor) -> None:
     """Numbers between 0 and 1, or NaN."""
     p = prediction._data
-    if prediction.device.kind == "cpu" and ((p < 0) | (p > 1)).any():
+    if not _are_shares(prediction) and ((p < 0) | (p > 1)).any():
         raise ValueError(
             f"{name}: predictions run from {p.min():g} to {p.max():g}, and probabilities from 0 to "
             f"1. For raw scores there is {name}_with_logits."
         )
 
 
+def check_target_shares(name: str, target: Tensor, fix: str) -> None:
+    """Numbers between 0 and 1 but for rounding, or NaN."""
+    if _are_shares(target):
+        return
+    t = target._data
+    rounding = 8 * np.finfo(t.dtype).eps if t.dtype.kind == "f" else 0
+    for place in np.argwhere((t < -rounding) | (t > 1 + rounding))[:1].tolist():
+        raise ValueError(
+            f"{name}: target{place or ''} is {t[tuple(place)]:g}; a target is a probability, from "
+            f"0 to 1. {fix}"
+        )
+
+
 def matching(name: str, prediction: Tensor, target: Tensor) -> Tensor:
     """The target, of the prediction's shape and dtype."""
+    check_tensor(name, prediction, "prediction")
     check_tensor(name, target)
     check_same_shape(name, prediction, target)
     if target.dtype == prediction.dtype:
@@ -74,9 +119,25 @@ def class_weights(name: str, scores: Tensor, weight: Tensor | None) -> Tensor | 
     """One weight for each class (axis 1), ready to broadcast against the scores."""
     if weight is None:
         return None
+    check_tensor(name, weight, "weight")
     if weight.shape != scores.shape[1:2]:
         raise ValueError(
             f"{name}: weight {weight.shape} must hold one number for each class of {scores.shape}."
         )
-    check_same_float(name, scores, weight)
+    check_same_float(f"{name}, weight", scores, weight)
     return weight.reshape(1, -1, *(1,) * (scores.ndim - 2))
+
+
+def check_weight(name: str, prediction: Tensor, weight: Tensor | None, what: str) -> None:
+    """Weights that broadcast to the prediction, as (C,) does to (N, C), and leave its shape."""
+    if weight is None:
+        return
+    check_tensor(name, weight, what)
+    given, wanted = weight.shape, prediction.shape
+    pairs = zip(reversed(given), reversed(wanted))
+    if len(given) > len(wanted) or any(n not in (1, of) for n, of in pairs):
+        raise ValueError(
+            f"{name}: {what} {given} does not broadcast to the prediction {wanted}. Give one "
+            f"number for each element, {wanted}, or for each column, {wanted[-1:]}."
+        )
+    check_same_float(f"{name}, {what}", prediction, weight)

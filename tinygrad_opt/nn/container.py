@@ -11,6 +11,8 @@ from .activation import ReLU
 from .linear import Linear
 from .module import Module
 
+_LINEAR, _RELU = Linear.forward, ReLU.forward  # what can run in one pass
+
 
 class _Numbered(Module):
     """What a chain and a list share: their layers are named "0", "1", … unless names are given."""
@@ -97,20 +99,21 @@ class Sequential(_Numbered):
 
     def forward(self, x: Any) -> Any:
         """What the last layer makes of it; a Linear and the ReLU after it run in one pass."""
-        waiting = None  # a Linear, until it is known what follows
-        one_pass = not (Linear.has_hooks() or ReLU.has_hooks())
+        waiting = None  # the call of a Linear, until it is known what follows
         for layer in vars(self).values():
             if not isinstance(layer, Module):
                 continue
+            call = layer.__call__
+            runs = getattr(call, "__func__", None)
             if waiting is not None:
-                if type(layer) is ReLU:
-                    x, waiting = waiting.forward(x, F.linear_relu), None
+                if runs is _RELU:
+                    x, waiting = waiting(x, F.linear_relu), None
                     continue
                 x, waiting = waiting(x), None
-            if one_pass and type(layer) is Linear:
-                waiting = layer
+            if runs is _LINEAR:
+                waiting = call
             else:
-                x = layer(x)
+                x = call(x)
         return x if waiting is None else waiting(x)
 
 

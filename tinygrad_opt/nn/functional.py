@@ -13,8 +13,9 @@ from .. import ops
 from ..creation import arange
 from ..device import generator
 from ..operation import changed, wrap
+from ..rows import lookup as _lookup
 from ..tensor import Tensor
-from .checks import check_indices, check_share
+from .checks import check_indices, check_share, check_tensor
 from .loss_functions import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -85,21 +86,22 @@ linear: Function = ops.linear
 linear_relu: Function = ops.linear_relu
 
 
-def embedding(indices: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
+def embedding(
+    indices: Tensor, weight: Tensor, padding_idx: int | None = None, sparse: bool = False
+) -> Tensor:
     """Rows of a matrix: indices (…), weight (n, dim) -> (…, dim); row padding_idx gets no gradient.
 
-    Indices outside 0 … n − 1 raise ValueError on the CPU.
+    With ``sparse`` the gradient is a `RowGradient`, which holds the rows that occurred and no
+    zeros. Indices outside 0 … n − 1 raise ValueError on the CPU.
     """
     n = weight.shape[0]
     check_indices("embedding", indices, n)
-    rows = weight[indices]
-    if padding_idx is None:
-        return rows
-    return _where((indices == padding_idx % n).expand_dims(-1), rows.detach(), rows)
+    return _lookup(weight, indices, None if padding_idx is None else padding_idx % n, sparse)
 
 
 def one_hot(labels: Tensor, num_classes: int = -1) -> Tensor:
     """1 at the label and 0 elsewhere: integers (…) -> (…, C); C is the largest label + 1 if -1."""
+    check_tensor("one_hot", labels, "input")
     n = int(labels.max().item()) + 1 if num_classes == -1 else num_classes
     check_indices("one_hot", labels, n)
     return (labels.expand_dims(-1) == arange(n, device=labels.device)).astype("int64")
@@ -132,6 +134,7 @@ def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
 
 def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """ln(1 + e^(βx)) / β, and x itself where βx > threshold."""
+    check_tensor("softplus", x, "input")
     scaled = x if beta == 1 else x * beta
     return _where(scaled > threshold, x, _softplus(scaled) / beta)
 
@@ -153,6 +156,7 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     """Zeros with probability p, the rest times 1/(1 − p); x itself when not training."""
     if not training or check_share("dropout", p) == 0:
         return x
+    check_tensor("dropout", x, "input")
     keep = generator().random(x.shape, dtype="float32") >= p
     scale = 1 / (1 - p) if p < 1 else 0.0
     return _dropout(x, wrap(x.device.from_host(keep), x.device), scale=scale)
@@ -169,6 +173,7 @@ def layer_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """(x − x̄) / √(var x + ε) · w + b, over the last axes, which have the normalized shape."""
+    check_tensor("layer_norm", x, "input")
     shape = tuple(normalized_shape)
     if x.shape[x.ndim - len(shape) :] != shape:
         raise ValueError(f"layer_norm: an input {x.shape} does not end in {shape}.")

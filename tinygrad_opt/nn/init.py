@@ -20,6 +20,7 @@ from ..tensor import Tensor
 __all__ = [
     "calculate_gain",
     "constant_",
+    "dirac_",
     "eye_",
     "kaiming_normal_",
     "kaiming_uniform_",
@@ -65,6 +66,25 @@ def eye_(tensor: Tensor) -> Tensor:
     """The identity: a linear layer then hands its input on."""
     rows, columns = _matrix("eye_", tensor)
     return _fill("eye_", tensor, np.eye(rows, columns))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """The identity for a convolution: 1 in the middle of the window from channel i to channel i.
+
+    With groups, each group of outputs gets the first channels once more.
+    """
+    if tensor.ndim not in (3, 4, 5):
+        raise ValueError(
+            f"dirac_: a convolution's weight has 3 to 5 axes, not {tensor.shape}. For a matrix "
+            "there is eye_."
+        )
+    n_out, n_in, *window = tensor.shape
+    if groups < 1 or n_out % groups:
+        raise ValueError(f"dirac_: {n_out} outputs do not fall into {groups} equal groups.")
+    values: Any = np.zeros(tensor.shape)
+    middle = [n // 2 for n in window]
+    values[:, :, *middle] = np.tile(np.eye(n_out // groups, n_in), (groups, 1))
+    return _fill("dirac_", tensor, values)
 
 
 # ---- distributions ----------------------------------------------------------------------------

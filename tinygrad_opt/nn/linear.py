@@ -13,6 +13,7 @@ from ..device import Device
 from ..tensor import Tensor
 from . import functional as F
 from . import init
+from .checks import check_size, check_tensor
 from .module import Module, Parameter
 
 
@@ -30,10 +31,11 @@ class Linear(Module):
         device: str | Device | None = None,
         dtype: Any = np.float32,
     ) -> None:
-        self.in_features, self.out_features = in_features, out_features
-        shape = (out_features, in_features)
+        self.in_features = check_size("Linear", "in_features", in_features, least=0)
+        self.out_features = check_size("Linear", "out_features", out_features, least=0)
+        shape = (self.out_features, self.in_features)
         self.weight = Parameter(empty(shape, dtype=dtype, device=device))
-        self.bias = Parameter(empty(out_features, dtype=dtype, device=device)) if bias else None
+        self.bias = Parameter(empty(shape[:1], dtype=dtype, device=device)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -62,7 +64,8 @@ class Linear(Module):
 class Embedding(Module):
     """One learned row for each of n numbers: indices (…) -> (…, dim); the weight is (n, dim).
 
-    Rows start as standard normal draws; the row ``padding_idx`` starts as zeros and stays.
+    Rows start as standard normal draws; the row ``padding_idx`` starts as zeros and stays. With
+    ``sparse`` the gradient holds the rows that occurred and no zeros, for `optim.SparseAdam`.
     """
 
     def __init__(
@@ -70,16 +73,19 @@ class Embedding(Module):
         num_embeddings: int,
         embedding_dim: int,
         padding_idx: int | None = None,
+        sparse: bool = False,
         device: str | Device | None = None,
         dtype: Any = np.float32,
     ) -> None:
-        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.num_embeddings = check_size("Embedding", "num_embeddings", num_embeddings)
+        self.embedding_dim = check_size("Embedding", "embedding_dim", embedding_dim)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise ValueError(
                 f"Embedding: padding_idx {padding_idx} is none of the {num_embeddings} rows."
             )
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
-        shape = (num_embeddings, embedding_dim)
+        self.sparse = sparse
+        shape = (self.num_embeddings, self.embedding_dim)
         self.weight = Parameter(empty(shape, dtype=dtype, device=device))
         self.reset_parameters()
 
@@ -91,12 +97,13 @@ class Embedding(Module):
 
     def forward(self, indices: Tensor) -> Tensor:
         """The rows of these numbers."""
-        return F.embedding(indices, self.weight, self.padding_idx)
+        return F.embedding(indices, self.weight, self.padding_idx, self.sparse)
 
     def extra_repr(self) -> str:
-        """Sizes, and the row that is not learned."""
+        """Sizes, the row that is not learned, and whether gradients are rows."""
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
+        sparse = ", sparse=True" if self.sparse else ""
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}{sparse}"
 
 
 class Identity(Module):
@@ -120,6 +127,7 @@ class Flatten(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x in its new shape."""
+        check_tensor("Flatten", x, "input")
         first, last = self.start_dim % x.ndim, self.end_dim % x.ndim
         joined = math.prod(x.shape[first : last + 1])
         return x.reshape(*x.shape[:first], joined, *x.shape[last + 1 :])

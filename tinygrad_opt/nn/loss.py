@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ..tensor import Tensor
 from . import functional as F
+from .checks import check_reduction
 from .module import Module
 
 # ---- distances --------------------------------------------------------------------------------
@@ -18,7 +19,7 @@ class MSELoss(Module):
     """mean (prediction − target)²."""
 
     def __init__(self, *, reduction: str = "mean") -> None:
-        self.reduction = reduction
+        self.reduction = check_reduction(reduction)
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """`functional.mse_loss`."""
@@ -29,7 +30,7 @@ class L1Loss(Module):
     """mean |prediction − target|."""
 
     def __init__(self, *, reduction: str = "mean") -> None:
-        self.reduction = reduction
+        self.reduction = check_reduction(reduction)
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """`functional.l1_loss`."""
@@ -40,7 +41,7 @@ class HuberLoss(Module):
     """A parabola up to a distance δ, straight beyond it: outliers pull no harder than δ."""
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
-        self.reduction, self.delta = reduction, delta
+        self.reduction, self.delta = check_reduction(reduction), delta
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """`functional.huber_loss`."""
@@ -51,7 +52,7 @@ class SmoothL1Loss(Module):
     """The Huber loss divided by β: slope 1 beyond a distance β, and the L1 loss for β = 0."""
 
     def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
-        self.reduction, self.beta = reduction, beta
+        self.reduction, self.beta = check_reduction(reduction), beta
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """`functional.smooth_l1_loss`."""
@@ -77,7 +78,7 @@ class CrossEntropyLoss(Module):
         label_smoothing: float = 0.0,
     ) -> None:
         self.register_buffer("weight", weight)
-        self.ignore_index, self.reduction = ignore_index, reduction
+        self.ignore_index, self.reduction = ignore_index, check_reduction(reduction)
         self.label_smoothing = label_smoothing
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -99,7 +100,7 @@ class NLLLoss(Module):
         self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"
     ) -> None:
         self.register_buffer("weight", weight)
-        self.ignore_index, self.reduction = ignore_index, reduction
+        self.ignore_index, self.reduction = ignore_index, check_reduction(reduction)
 
     def forward(self, log_probabilities: Tensor, target: Tensor) -> Tensor:
         """`functional.nll_loss`."""
@@ -120,7 +121,7 @@ class BCELoss(Module):
 
     def __init__(self, weight: Tensor | None = None, *, reduction: str = "mean") -> None:
         self.register_buffer("weight", weight)
-        self.reduction = reduction
+        self.reduction = check_reduction(reduction)
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """`functional.binary_cross_entropy`."""
@@ -139,7 +140,7 @@ class BCEWithLogitsLoss(Module):
     ) -> None:
         self.register_buffer("weight", weight)
         self.register_buffer("pos_weight", pos_weight)
-        self.reduction = reduction
+        self.reduction = check_reduction(reduction)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """`functional.binary_cross_entropy_with_logits`."""
@@ -155,7 +156,8 @@ class KLDivLoss(Module):
     """
 
     def __init__(self, *, reduction: str = "mean", log_target: bool = False) -> None:
-        self.reduction, self.log_target = reduction, log_target
+        self.reduction = check_reduction(reduction, "batchmean")
+        self.log_target = log_target
 
     def forward(self, log_q: Tensor, target: Tensor) -> Tensor:
         """`functional.kl_div`."""
@@ -172,7 +174,7 @@ class HingeLoss(Module):
     """
 
     def __init__(self, *, margin: float = 1.0, reduction: str = "mean") -> None:
-        self.margin, self.reduction = margin, reduction
+        self.margin, self.reduction = margin, check_reduction(reduction)
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
         """`functional.hinge_loss`."""
@@ -183,7 +185,7 @@ class HingeEmbeddingLoss(Module):
     """Distances of pairs: small for target 1, beyond the margin for target −1."""
 
     def __init__(self, margin: float = 1.0, *, reduction: str = "mean") -> None:
-        self.margin, self.reduction = margin, reduction
+        self.margin, self.reduction = margin, check_reduction(reduction)
 
     def forward(self, distances: Tensor, target: Tensor) -> Tensor:
         """`functional.hinge_embedding_loss`."""
@@ -203,7 +205,7 @@ class MultiMarginLoss(Module):
     ) -> None:
         self.p, self.margin = p, margin
         self.register_buffer("weight", weight)
-        self.reduction = reduction
+        self.reduction = check_reduction(reduction)
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
         """`functional.multi_margin_loss`."""

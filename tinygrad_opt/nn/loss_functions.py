@@ -1,7 +1,8 @@
 """How wrong a prediction is: values for each element or example, and one way to reduce them.
 
 Prediction and target always have one shape; nothing broadcasts. Integer targets take the
-prediction's dtype; two different float dtypes raise TypeError.
+prediction's dtype; two different float dtypes raise TypeError, weights included. A weight of
+elements broadcasts to the prediction, as (C,) does to (N, C), and never the other way.
 
 Order: reducing · distances · classes · probabilities · margins.
 """
@@ -14,7 +15,16 @@ from .. import ops
 from ..creation import arange
 from ..ops.checks import check_labels, check_same_float
 from ..tensor import Tensor
-from .checks import check_probabilities, check_tensor, class_weights, matching, signs
+from .checks import (
+    check_probabilities,
+    check_reduction,
+    check_target_shares,
+    check_tensor,
+    check_weight,
+    class_weights,
+    matching,
+    signs,
+)
 
 Function = Callable[..., Tensor]
 _where: Function = ops.where
@@ -29,16 +39,14 @@ _bce: Function = ops.binary_cross_entropy
 
 def _reduce(values: Tensor, reduction: str, weight: Tensor | None = None) -> Tensor:
     """The mean (by weights already in the values: Σ values / Σ weight), the sum, or all of them."""
-    if reduction == "mean":
-        if weight is None:
-            return values.mean()
-        total = weight.sum()
-        return values.sum() / _where(total == 0, float("nan"), total)
+    if check_reduction(reduction) == "none":
+        return values
     if reduction == "sum":
         return values.sum()
-    if reduction == "none":
-        return values
-    raise ValueError(f"reduction: {reduction!r} is unknown. Write 'mean', 'sum' or 'none'.")
+    if weight is None:
+        return values.mean()
+    total = weight.sum()
+    return values.sum() / _where(total == 0, float("nan"), total)
 
 
 # ---- distances --------------------------------------------------------------------------------
@@ -96,21 +104,24 @@ def cross_entropy(
     The target is class numbers (N, d₁, …), or probabilities of the logits' shape. ``weight`` (C,)
     counts classes more or less, and the mean is over the weights of the labels. ``label_smoothing``
     mixes that share of the uniform distribution into the target. Labels equal to ``ignore_index``
-    do not count; where all are ignored the mean is NaN, as in PyTorch.
+    do not count; where all are ignored the mean is NaN, as in PyTorch. On the CPU labels that are
+    no classes and probabilities outside 0 … 1 raise ValueError.
     """
     check_tensor("cross_entropy", target)
     labels = target._data
     simple = weight is None and not label_smoothing and reduction == "mean" and ignore_index < 0
-    if simple and labels.ndim == 1 and labels.dtype.kind in "iu" and logits.device.kind == "cpu":
+    if simple and labels.ndim == 1 and labels.dtype.kind in "iu" and target.device.kind == "cpu":
         try:
             return _cross_entropy(logits, target)
         except ValueError:  # a label outside 0 … C − 1: the one to ignore, or an error below
             pass
+    check_tensor("cross_entropy", logits, "prediction")
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing}, not in 0..1.")
     weights = class_weights("cross_entropy", logits, weight)
     if labels.dtype.kind == "f" and labels.shape == logits.shape and labels.ndim > 1:
         check_same_float("cross_entropy", logits, target)
+        check_target_shares("cross_entropy", target, "Divide each row by its sum.")
         target = target * (1 - label_smoothing) + label_smoothing / logits.shape[1]
         log_p = _log_softmax(logits, axis=1)
         log_p = log_p if weights is None else log_p * weights
@@ -134,6 +145,7 @@ def nll_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """−log_probabilities[label]: (N, C, d₁, …) and labels (N, d₁, …), as in `cross_entropy`."""
+    check_tensor("nll_loss", log_probabilities, "prediction")
     check_tensor("nll_loss", target)
     check_labels("nll_loss", log_probabilities._data, target._data, ignore_index)
     weights = class_weights("nll_loss", log_probabilities, weight)
@@ -162,17 +174,21 @@ def _at_label(scores: Tensor, labels: Tensor) -> Tensor:
 
 # ---- probabilities ----------------------------------------------------------------------------
 
+_BINARY = "Labels are 0 and 1; for more classes there is cross_entropy."
+
 
 def binary_cross_entropy(
     prediction: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
 ) -> Tensor:
     """−t ln p − (1 − t) ln(1 − p), each logarithm held above −100.
 
-    Predictions outside 0 … 1 raise ValueError on the CPU. The form with logits is exact where this
-    one saturates.
+    Predictions and targets outside 0 … 1 raise ValueError on the CPU. The form with logits is exact
+    where this one saturates.
     """
     target = matching("binary_cross_entropy", prediction, target)
     check_probabilities("binary_cross_entropy", prediction)
+    check_target_shares("binary_cross_entropy", target, _BINARY)
+    check_weight("binary_cross_entropy", prediction, weight, "weight")
     with prediction.device.errstate(divide="ignore"):  # ln 0, which is then held above −100
         losses = _bce(prediction, target)
     return _reduce(losses if weight is None else losses * weight, reduction)
@@ -186,8 +202,15 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """−w t ln σ(z) − (1 − t) ln(1 − σ(z)) for raw scores z, without overflow; w is pos_weight."""
-    target = matching("binary_cross_entropy_with_logits", logits, target)
+    """−w t ln σ(z) − (1 − t) ln(1 − σ(z)) for raw scores z, without overflow; w is pos_weight.
+
+    Targets outside 0 … 1 raise ValueError on the CPU.
+    """
+    name = "binary_cross_entropy_with_logits"
+    target = matching(name, logits, target)
+    check_target_shares(name, target, _BINARY)
+    check_weight(name, logits, weight, "weight")
+    check_weight(name, logits, pos_weight, "pos_weight")
     log_p = _log_sigmoid(logits)
     if pos_weight is not None:
         log_p = log_p * ((pos_weight - 1) * target + 1)
@@ -203,6 +226,7 @@ def kl_div(
     "batchmean" divides the sum by the number of examples, which is the divergence; "mean" divides
     by the number of elements.
     """
+    check_reduction(reduction, "batchmean")
     target = matching("kl_div", log_q, target)
     if log_target:
         losses = target.exp() * (target - log_q)
@@ -247,6 +271,7 @@ def multi_margin_loss(
     """Σ over other classes of max(0, margin − score[label] + score)ᵖ / C: (N, C), labels (N,)."""
     if p not in (1, 2):
         raise ValueError(f"multi_margin_loss: p is {p}; it is 1 or 2.")
+    check_tensor("multi_margin_loss", scores, "prediction")
     check_tensor("multi_margin_loss", target)
     check_labels("multi_margin_loss", scores._data, target._data)
     n_classes = scores.shape[1]

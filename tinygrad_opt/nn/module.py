@@ -1,6 +1,6 @@
 """Module: what layers and models are. It adds to its parts what can be done with them.
 
-Order: calling · changing all parts · saving · hooks · printing · helpers.
+Order: calling and hooks · changing all parts · saving · printing · helpers.
 """
 
 from __future__ import annotations
@@ -27,19 +27,29 @@ class LoadResult(NamedTuple):
     unexpected_keys: list[str]
 
 
+class _Called:
+    """What a call of a module runs: its forward of this moment, or the hooks around it."""
+
+    def __get__(self, module: Module | None, kind: type[Module]) -> Callable[..., Any]:
+        if module is None:
+            return kind.forward
+        return module._call_with_hooks if module._forward_hooks else module.forward
+
+
 class Module(Parts):
     """A layer or a model: attributes that are Parameters and Modules, and ``forward``.
 
-    ``module(x)`` is ``module.forward(x)``: the class calls it directly unless hooks are registered.
-    Each parameter appears once, however often it is tied. A plain list or dict of modules is not
-    looked into, which is warned about: use ModuleList or ModuleDict.
+    ``module(x)`` is ``module.forward(x)``, with the module's hooks before and after it. Each
+    parameter appears once, however often it is tied. A plain list or dict of modules is not looked
+    into, which is warned about: use ModuleList or ModuleDict.
     """
 
-    __call__: Callable[..., Any]
+    __call__ = _Called()
     training: bool = True
+    _forward_hooks: dict[object, tuple[str, Hook]] = {}  # each "before" or "after"
     _shown: tuple[str, ...] = ()  # the attributes that `repr` tells
 
-    # ---- calling ------------------------------------------------------------------------------
+    # ---- calling and hooks --------------------------------------------------------------------
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -47,13 +57,47 @@ class Module(Parts):
             raise TypeError(
                 f"{cls.__name__}: define forward, not __call__; model(x) calls forward."
             )
-        _bind(cls)
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """What the module computes."""
         raise NotImplementedError(
             f"{type(self).__name__}: there is no forward(self, x), so it cannot be called."
         )
+
+    def register_forward_pre_hook(self, hook: Hook) -> Callable[[], None]:
+        """Call ``hook(module, inputs)`` before forward; what it returns replaces the inputs.
+
+        Gives back a function that removes the hook; calling it again does nothing.
+        """
+        return self._register("before", hook)
+
+    def register_forward_hook(self, hook: Hook) -> Callable[[], None]:
+        """Call ``hook(module, inputs, output)`` after forward; what it returns replaces the output.
+
+        Gives back a function that removes the hook; calling it again does nothing.
+        """
+        return self._register("after", hook)
+
+    def _register(self, when: str, hook: Hook) -> Callable[[], None]:
+        key = object()
+        self._forward_hooks = self._forward_hooks | {key: (when, hook)}  # copies share the old one
+
+        def remove() -> None:
+            self._forward_hooks = {k: v for k, v in self._forward_hooks.items() if k is not key}
+
+        return remove
+
+    def _call_with_hooks(self, *inputs: Any, **options: Any) -> Any:
+        hooks = self._forward_hooks.values()
+        for hook in [hook for when, hook in hooks if when == "before"]:
+            given = hook(self, inputs)
+            if given is not None:
+                inputs = given if isinstance(given, tuple) else (given,)
+        output = self.forward(*inputs, **options)
+        for hook in [hook for when, hook in hooks if when == "after"]:
+            given = hook(self, inputs, output)
+            output = output if given is None else given
+        return output
 
     # ---- changing all of them -----------------------------------------------------------------
 
@@ -137,43 +181,6 @@ class Module(Parts):
         changed((own[key] for key in given), "load_state_dict()")
         return LoadResult(missing, unexpected)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """A copied or unpickled module brings its hooks along."""
-        vars(self).update(state)
-        _bind(type(self), len(state.get("_pre_hooks", ())) + len(state.get("_hooks", ())))
-
-    # ---- hooks --------------------------------------------------------------------------------
-
-    def register_forward_pre_hook(self, hook: Hook) -> Callable[[], None]:
-        """Call ``hook(module, inputs)`` before forward; what it returns replaces the inputs.
-
-        Gives back a function that removes the hook.
-        """
-        return self._register("_pre_hooks", hook)
-
-    def register_forward_hook(self, hook: Hook) -> Callable[[], None]:
-        """Call ``hook(module, inputs, output)`` after forward; what it returns replaces the output.
-
-        Gives back a function that removes the hook.
-        """
-        return self._register("_hooks", hook)
-
-    @classmethod
-    def has_hooks(cls) -> bool:
-        """Whether a hook is registered with any module of this class."""
-        return bool(vars(cls).get("_hook_count"))
-
-    def _register(self, kind: str, hook: Hook) -> Callable[[], None]:
-        hooks: list[Hook] = vars(self).setdefault(kind, [])
-        hooks.append(hook)
-        _bind(type(self), 1)
-
-        def remove() -> None:
-            hooks.remove(hook)
-            _bind(type(self), -1)
-
-        return remove
-
     # ---- printing -----------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
@@ -190,24 +197,6 @@ class Module(Parts):
 
 
 # ---- helpers ----------------------------------------------------------------------------------
-
-
-def _bind(cls: Any, more_hooks: int = 0) -> None:
-    """Let calls of a class go straight to ``forward`` while none of its modules has a hook."""
-    cls._hook_count = vars(cls).get("_hook_count", 0) + more_hooks
-    cls.__call__ = _call_with_hooks if cls._hook_count else cls.forward
-
-
-def _call_with_hooks(self: Module, *inputs: Any, **options: Any) -> Any:
-    for hook in tuple(vars(self).get("_pre_hooks", ())):
-        given = hook(self, inputs)
-        if given is not None:
-            inputs = given if isinstance(given, tuple) else (given,)
-    output = self.forward(*inputs, **options)
-    for hook in tuple(vars(self).get("_hooks", ())):
-        given = hook(self, inputs, output)
-        output = output if given is None else given
-    return output
 
 
 def _convert(tensor: Tensor, target: Any) -> None:

@@ -15,6 +15,7 @@ from ..creation import ones, zeros
 from ..device import Device
 from ..tensor import Tensor
 from . import functional as F
+from .checks import check_size, check_tensor
 from .module import Module, Parameter
 
 
@@ -38,7 +39,8 @@ class BatchNorm1d(Module):
         *,
         bias: bool = True,
     ) -> None:
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.num_features = check_size("BatchNorm1d", "num_features", num_features)
+        self.eps, self.momentum = eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.weight = Parameter(ones(num_features, dtype=dtype, device=device)) if affine else None
         bias = affine and bias
@@ -54,6 +56,7 @@ class BatchNorm1d(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x, normalized over the batch."""
+        check_tensor("BatchNorm1d", x, "input")
         if x.ndim not in (2, 3) or x.shape[1] != self.num_features:
             raise ValueError(
                 f"BatchNorm1d({self.num_features}): the input must be (N, {self.num_features}) or "
@@ -100,9 +103,9 @@ class LayerNorm(Module):
         device: str | Device | None = None,
         dtype: Any = np.float32,
     ) -> None:
-        if isinstance(normalized_shape, int):
-            normalized_shape = (normalized_shape,)
-        self.normalized_shape = shape = tuple(normalized_shape)
+        sizes = normalized_shape if isinstance(normalized_shape, Sequence) else [normalized_shape]
+        shape = tuple(check_size("LayerNorm", "normalized_shape", n) for n in sizes)
+        self.normalized_shape = shape
         self.eps, self.elementwise_affine = eps, elementwise_affine
         affine, bias = elementwise_affine, elementwise_affine and bias
         self.weight = Parameter(ones(shape, dtype=dtype, device=device)) if affine else None

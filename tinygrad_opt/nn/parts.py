@@ -13,19 +13,24 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from ..tensor import Tensor
 
 
 class Parameter(Tensor):
     """A tensor that a module learns: it tracks gradients from the start, also under `no_grad`.
 
-    It shares the array of a Tensor or a raw array; lists of numbers become float32.
+    It shares the array of a Tensor or a raw array, until an optimizer that is given the parameter
+    moves the values into a buffer of its own; lists of numbers become float32.
     """
 
     __slots__ = ()
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        super().__init__(getattr(data, "_data", data), requires_grad=requires_grad)
+        array = getattr(data, "_data", data)
+        dtype = None if hasattr(array, "dtype") else np.float32
+        super().__init__(array, dtype, requires_grad=requires_grad)
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"

@@ -24,8 +24,10 @@ def axes_of(axis, ndim, name="axis"):
 def check_same_float(name, a, b):
     """Products of two float dtypes are a mistake more often than a wish."""
     if a.dtype != b.dtype and a.dtype.kind == b.dtype.kind == "f":
+        narrow, wide = sorted((a.dtype, b.dtype))
         raise TypeError(
-            f"{name}: {a.dtype} meets {b.dtype}. Convert one of them: a.astype('{b.dtype}')."
+            f"{name}: {a.dtype} meets {b.dtype}. Convert one of them: x.to('{narrow}') makes both "
+            f"{narrow}, model.to('{wide}') both {wide}."
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Unpack
 
 from .optimizer import Optimizer
-from .options import Flags
+from .options import ABOVE_0, AT_LEAST_0, Allowed, Flags, plain
 from .parameters import Params
 
 
@@ -138,3 +138,58 @@ class RMSprop(Optimizer):
         if momentum:
             step = b = momentum * b + step
         return p - lr * step, v, b, g_mean
+
+
+class FTRL(Optimizer):
+    """Follow the regularized leader (McMahan et al. 2013, "Ad click prediction", algorithm 1).
+
+        n' = n + g²
+        z ← z + g − (√n' − √n) / η · p,    n ← n'
+        p ← (clip(z, −λ₁, λ₁) − z) / (√n' / η + 2 λ₂ + β / η)
+
+    For linear models with many features: p is exactly 0 where |z| ≤ λ₁, which no rule that only
+    adds steps can give. `lr_power` −½ is the root. p should begin at 0, as the rule computes it
+    anew from z. Same as Keras's; pytorch_optimizer's differs.
+    """
+
+    state = {"z": "linear", "n": "accumulator"}
+    start = {"n": "initial_accumulator_value"}
+    allowed = {
+        "lr": ABOVE_0,
+        "lr_power": Allowed("at most 0", lambda x, _: x <= 0),
+        "initial_accumulator_value": Allowed(
+            "above 0, or 0 with beta above 0",
+            lambda x, o: x > 0 or (x == 0 and plain(o["beta"]) > 0),
+        ),
+        "l1": AT_LEAST_0,
+        "l2": AT_LEAST_0,
+        "beta": AT_LEAST_0,
+    }
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        lr_power: float = -0.5,
+        initial_accumulator_value: float = 0.1,
+        l1: float = 0,
+        l2: float = 0,
+        beta: float = 0,
+        **flags: Unpack[Flags],
+    ) -> None:
+        options = {
+            "lr": lr,
+            "lr_power": lr_power,
+            "initial_accumulator_value": initial_accumulator_value,
+            "l1": l1,
+            "l2": l2,
+            "beta": beta,
+        }
+        super().__init__(params, options, flags)
+
+    @staticmethod
+    def rule(xp, p, g, z, n, *, lr, lr_power, l1, l2, beta):
+        root, n = n**-lr_power, n + g**2
+        new_root = n**-lr_power
+        z = z + g - (new_root - root) / lr * p
+        return (xp.clip(z, -l1, l1) - z) / (new_root / lr + 2 * l2 + beta / lr), z, n

@@ -8,7 +8,7 @@ Order: buffers · runs · Flat.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, groupby
 from math import prod
 from typing import Any
@@ -19,7 +19,7 @@ from ..device import Device
 from ..operation import Variable, changed
 from .engine import ENGINES, Engine, default_engine
 from .parameters import check_gradient
-from .rule import Rule
+from .rule import Rule, each
 
 PAGE, STAGGER = 4096, 832  # bytes; 832 is 13 cache lines
 
@@ -48,19 +48,29 @@ def onto(device: Device, array: Any) -> Any:
     return array if home is device else device.from_host(home.to_host(array))
 
 
+def same_shape(owner: str, who: str, p: Variable, shape: tuple[int, ...]) -> None:
+    """ValueError for a parameter that was given an array of another shape."""
+    if p._data.shape != shape:
+        raise ValueError(
+            f"{owner}: {who} has shape {p._data.shape} now and had {shape} when the optimizer was "
+            "made. Make a new optimizer."
+        )
+
+
 class Run:
     """Neighbours that have stepped equally often and keep the same state: one call of an engine.
 
     These are parameters start … stop − 1. `moves`: they have gradients now; `made`: the letters of
-    their state; `first`: some that are kept are not made yet.
+    their state; `first`: some that are kept are not made yet; `scalars`: in the rule's order.
     """
 
-    __slots__ = ("engine", "first", "made", "moves", "start", "stop", "t")
+    __slots__ = ("engine", "first", "made", "moves", "scalars", "start", "stop", "t")
 
     def __init__(self, start: int, stop: int, moves: bool, t: int, made: frozenset[str]) -> None:
         self.start, self.stop = start, stop
         self.moves, self.t, self.made = moves, t, made
         self.first = True
+        self.scalars: tuple[Any, ...] = ()
         self.engine: Engine | None = None
 
 
@@ -81,9 +91,10 @@ class Flat:
         self.bounds = [0, *accumulate(map(prod, self.shapes))]
         self.p, self.g = self.buffer(0), self.buffer(1)
         self.state: dict[str, Any] = {}
+        self.apart: list[dict[str, Any]] = [{} for _ in params]  # state of other shapes
         self.views = [self.piece(self.p, i) for i in range(len(params))]
         gradients = [self.piece(self.g, i) for i in range(len(params))]
-        self.rows = list(zip(params, self.views, gradients, map(prod, self.shapes)))
+        self.rows = list(zip(params, self.views, gradients, self.shapes))
         self.all_present = [True] * len(params)
         self.letters: tuple[str, ...] = ()
         self.values: tuple[Any, ...] | None = None
@@ -116,11 +127,7 @@ class Flat:
             if p._data is not view
         ]
         for i, p in astray:
-            if p._data.shape != self.shapes[i]:
-                raise ValueError(
-                    f"{self.rule.name}: {self.labels[i]} has shape {p._data.shape} now and had "
-                    f"{self.shapes[i]} when the optimizer was made. Make a new optimizer."
-                )
+            same_shape(self.rule.name, self.labels[i], p, self.shapes[i])
             if p.device is not self.device or p._data.dtype != self.dtype:
                 raise Moved
         for i, p in astray:
@@ -136,9 +143,9 @@ class Flat:
     def gather_all(self) -> bool:
         """The usual case, as fast as it goes: all have a gradient, and none was rebound."""
         try:
-            for p, view, gradient, size in self.rows:
+            for p, view, gradient, shape in self.rows:
                 g = p.grad._data
-                if g.size != size or p._data is not view:
+                if g.shape != shape or p._data is not view:
                     return False
                 gradient[...] = g
         except (AttributeError, TypeError, ValueError):
@@ -158,13 +165,16 @@ class Flat:
         """Split the parameters into the longest runs of equal presence, step count and state."""
         self.present = present
         self.moving = [p for p, moves in zip(self.params, present) if moves]
-        ages = [(run.t, run.made) for run in self.runs for _ in range(run.start, run.stop)]
-        keys = list(zip(present, ages))
+        keys = [
+            (present[i], run.t, run.made, run.scalars)
+            for run in self.runs
+            for i in range(run.start, run.stop)
+        ]
         self.runs = []
-        for (moves, (t, made)), group in groupby(range(len(keys)), keys.__getitem__):
+        for (moves, t, made, scalars), group in groupby(range(len(keys)), keys.__getitem__):
             members = list(group)
             run = Run(members[0], members[-1] + 1, moves, t, made)
-            run.first = not made.issuperset(self.letters)
+            run.first, run.scalars = not made.issuperset(self.letters), scalars
             self.runs.append(run)
 
     # ---- the step -----------------------------------------------------------------------------
@@ -178,13 +188,23 @@ class Flat:
             if run.moves:
                 run.t += 1
                 engine = run.engine or self.equip(run)
-                engine(run.t, run.first, values)
+                run.scalars = engine(run.t, run.first, run.scalars, values)
                 if run.first:
                     run.made, run.first, settled = run.made.union(self.letters), False, True
         if settled and len(self.runs) > 1:
             self.arrange(self.present)  # neighbours may have become alike
         if self.moving:
             changed(self.moving, self.rule.cause)
+
+    def arrays(self, values: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
+        """p, g and the flat state of each run that is about to move, with these options."""
+        self.use(values)
+        for run in self.runs:
+            if run.moves:
+                run.engine = run.engine or self.equip(run)
+                part = slice(self.bounds[run.start], self.bounds[run.stop])
+                flat = {"p": self.p, "g": self.g} | self.state
+                yield {name: array[part] for name, array in flat.items()}
 
     def use(self, values: tuple[Any, ...]) -> None:
         """Keep the state that these options ask for from now on."""
@@ -199,22 +219,33 @@ class Flat:
         part = slice(self.bounds[run.start], self.bounds[run.stop])
         arrays = {"p": self.p[part], "g": self.g[part]}
         for letter in self.letters:
-            arrays[letter] = self.state_buffer(letter)[part]
             if letter not in run.made:
-                arrays[letter][...] = self.start(letter)
+                self.make(letter, run, part)
+            if letter in self.state:
+                arrays[letter] = self.state[letter][part]
         key = run.start, run.stop, self.letters
         if key not in self.engines:
             if len(self.engines) == KNOWN:
                 self.engines.clear()
-            shapes = self.shapes[run.start : run.stop]
-            self.engines[key] = self.kind(self.rule, self.device.xp, arrays, shapes)
+            shapes, apart = self.shapes[run.start : run.stop], self.apart[run.start : run.stop]
+            self.engines[key] = self.kind(self.rule, self.device.xp, arrays, shapes, apart)
         run.engine = self.engines[key]
         return run.engine
 
-    def start(self, letter: str) -> float:
-        """Where the state with this letter begins."""
-        options = dict(zip(self.rule.options, self.values or ()))
-        return float(options[self.rule.start[letter]]) if letter in self.rule.start else 0.0
+    def make(self, letter: str, run: Run, part: slice) -> None:
+        """Put the state with this letter where it begins."""
+        rule, options = self.rule, dict(zip(self.rule.options, self.values or ()))
+        with self.device.activate():
+            if letter in rule.apart:
+                for i in range(run.start, run.stop):
+                    new = rule.begin(letter, self.device.xp, self.views[i], options)
+                    self.apart[i][letter] = new
+            elif letter in rule.scalars:
+                before = run.scalars[: rule.scalars.index(letter)]
+                run.scalars = *before, rule.begin(letter, None, None, options)
+            else:
+                new = rule.begin(letter, self.device.xp, self.p[part], options)
+                self.state_buffer(letter)[part] = new
 
     def begin(self, values: tuple[Any, ...]) -> None:
         """Make the state before the first step."""
@@ -229,15 +260,26 @@ class Flat:
     def entry(self, i: int) -> Entry:
         """Step count and state of a parameter; the arrays are views."""
         run = next(run for run in self.runs if i < run.stop)
+        known = self.apart[i] | dict(zip(self.rule.scalars, run.scalars))
+        known |= {letter: self.piece(flat, i) for letter, flat in self.state.items()}
         made = [letter for letter in self.rule.letters if letter in run.made]
-        return run.t, {letter: self.piece(self.state[letter], i) for letter in made}
+        return run.t, {letter: known[letter] for letter in made}
+
+    def taken(self, array: Any) -> Any:
+        """A copy of an array, on this device and of this dtype."""
+        return onto(self.device, array).astype(self.dtype)
 
     def load(self, entries: Mapping[int, Entry]) -> None:
         """Continue from these step counts and states; parameters without one begin."""
         self.runs = []
         for i in range(len(self.params)):
             t, state = entries.get(i, (0, {}))
-            self.runs.append(Run(i, i + 1, True, t, frozenset(state)))
-            for letter, array in state.items():
-                self.piece(self.state_buffer(letter), i)[...] = onto(self.device, array)
+            run = Run(i, i + 1, True, t, frozenset(state))
+            for letter, value in state.items():
+                if letter in self.rule.apart:
+                    self.apart[i][letter] = each(self.taken, value)
+                elif letter not in self.rule.scalars:
+                    self.piece(self.state_buffer(letter), i)[...] = onto(self.device, value)
+            run.scalars = tuple(state[letter] for letter in self.rule.scalars if letter in state)
+            self.runs.append(run)
         self.arrange(self.all_present)

@@ -18,6 +18,7 @@ Order: what a class says · construction · the step · state · printing and co
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any, ClassVar
@@ -25,9 +26,10 @@ from typing import Any, ClassVar
 from ..operation import enable_grad, wrap
 from ..tensor import Tensor
 from . import saving
+from .by_rows import ByRows
 from .engine import ENGINES
 from .hooks import Handle, Hook, Hooks
-from .options import FLAGS, Flags, check, warn_of_small_eps
+from .options import FLAGS, Flags, Rows, check, warn_of_small_eps, warn_of_strangers
 from .parameters import Params, groups_of, label, members
 from .recorded import Recorded
 from .rule import rule_of
@@ -46,12 +48,18 @@ class Optimizer:
 
     state: ClassVar[dict[str, str]] = {}  # the paper's letter: the name in PyTorch's checkpoints
     state_if: ClassVar[dict[str, str]] = {}  # letter: the option that has to be on for it to exist
-    start: ClassVar[dict[str, str]] = {}  # letter: the option that it starts at, instead of 0
+    scalars: ClassVar[tuple[str, ...]] = ()  # letters of numbers, functions of numbers alone
+    start: ClassVar[dict[str, Any]] = {}  # letter: where it starts instead of 0, see `rule`
     state_at_once: ClassVar[bool] = False  # make the state at construction, not at the first step
     saves_step: ClassVar[bool] = True  # a checkpoint holds the count of steps, "step"
-    scope: ClassVar[str] = "elementwise"  # what the rule may see at once; "tensor": one parameter
+    ignored: ClassVar[tuple[str, ...]] = ()  # beginnings of keys that other packages also save
+    scope: ClassVar[str] = "elementwise"  # what the rule sees at once, see below
     flags: ClassVar[tuple[str, ...]] = tuple(FLAGS)  # those that PyTorch's class has
+    allowed: ClassVar[Rows] = {}  # options whose range is not that of the common table
     fixed: ClassVar[dict[str, Any]] = {}  # options that are no choice
+
+    # Scopes: "elementwise", any part of the parameters; "tensor" or "matrix", one whole parameter;
+    # "rows", some rows of one. With "global" and "closure" a class does more than its rule.
 
     @staticmethod
     def rule(xp: Any, p: Any, g: Any, *state: Any, **options: Any) -> Any:
@@ -59,6 +67,11 @@ class Optimizer:
 
         It asks by keyword for the options it uses, for `t` (1, 2, …, the parameter's own count) and
         for `first` (its state is new). `xp` is NumPy, CuPy, `tinygrad_opt.ops` or a tracer.
+
+        State is an array shaped like p. It starts at 0 or, in `start`, at another number, at an
+        option by its name, at the first p by "p", or as what a function of (xp, p, *, options)
+        makes: an array of any shape, a list of them, or None for a p that has no such state.
+        `scalars` are Python numbers.
         """
         raise NotImplementedError("an optimizer says what its rule is")
 
@@ -74,7 +87,9 @@ class Optimizer:
             raise ValueError(
                 f"{name}: engine is {self.engine!r}; it has to be one of {', '.join(ENGINES)}."
             )
-        for unknown in given.keys() - set(self.flags):
+        if not given.get("maximize") and "maximize" not in self.flags:
+            given.pop("maximize", None)  # any can climb; where PyTorch's cannot, files do not say
+        for unknown in given.keys() - {*self.flags, "maximize"}:
             raise TypeError(f"{name}: there is no option {unknown!r}.")
         flagged = {flag: FLAGS[flag] for flag in self.flags}
         self.defaults: dict[str, Any] = defaults | flagged | given | self.fixed
@@ -82,10 +97,12 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = []
         self.step_count = 0  # calls of `step`; schedulers read it
         self._rule = rule_of(type(self), tuple(self.defaults))
-        self._storages: list[Storage | Recorded] = []
+        self._storages: list[Storage | Recorded | ByRows] = []
         self._before, self._after = Hooks(), Hooks()
         for group in groups_of(name, params):
             self.add_param_group(group)
+        if not any(group["params"] for group in self.param_groups):
+            raise ValueError(f"{name}: there are no parameters in any group.")
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
         """One more group, {"params": […], "lr": 0.1, …}; options not given are the defaults."""
@@ -103,18 +120,27 @@ class Optimizer:
         if None not in found.values():
             group["param_names"] = list(found.values())
         check(type(self), group)
+        warn_of_strangers(name, group, self.defaults)
+        for i, (p, given_name) in enumerate(found.items()):
+            self.check_parameter(p, label(p, i, given_name), group)
         warn_of_small_eps(name, group)
         self.param_groups.append(group)
         self._storages.append(self._store(group))
 
-    def _store(self, group: dict[str, Any]) -> Storage | Recorded:
+    def check_parameter(self, p: Tensor, who: str, group: Mapping[str, Any]) -> None:
+        """ValueError for a parameter that this optimizer cannot move."""
+
+    def _store(self, group: dict[str, Any]) -> Storage | Recorded | ByRows:
         params, names = group["params"], group.get("param_names")
         labels = [label(p, i, names and names[i]) for i, p in enumerate(params)]
+        climbs = ["maximize"] if group.get("maximize") else []  # known to some groups only
+        rule = rule_of(type(self), tuple(dict.fromkeys([*self.defaults, *climbs])))
         if group.get("differentiable"):
-            return Recorded(params, labels, self._rule)
+            return Recorded(list(params), labels, rule)
+        if self.scope == "rows":
+            return ByRows(list(params), labels, rule)
         engine = self.engine or ("reference" if group.get("foreach") is False else None)
-        engine = engine if self.scope == "elementwise" else "reference"
-        storage = Storage(params, labels, self._rule, engine)
+        storage = Storage(list(params), labels, rule, "reference" if rule.whole else engine)
         if self.state_at_once:
             storage.begin(group)
         return storage
@@ -148,12 +174,30 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        self._check_groups()
         for storage in self._storages:
             storage.gather()  # all that can fail comes before anything is changed
-        for storage, group in zip(self._storages, self.param_groups):
-            storage.advance(group)
+        self._advance()
         self.step_count += 1
         return loss
+
+    def _check_groups(self) -> None:
+        """RuntimeError for parameters that got into a group by another way than our own."""
+        known = len(self.param_groups) == len(self._storages)
+        for storage, group in zip(self._storages, self.param_groups):
+            params = group["params"]
+            known = known and len(params) == len(storage.params)
+            known = known and all(map(operator.is_, params, storage.params))
+        if not known:
+            raise RuntimeError(
+                f"{type(self).__name__}: parameters of param_groups were changed by hand, which "
+                "moves no memory. Use add_param_group, or make a new optimizer."
+            )
+
+    def _advance(self) -> None:
+        """Move the parameters; gradients are in."""
+        for storage, group in zip(self._storages, self.param_groups):
+            storage.advance(group)
 
     def _step_with_hooks(self, closure: Callable[[], Any] | None) -> Any:
         args, kwargs = self._before.call(self, (self,) if closure is None else (self, closure), {})
@@ -179,8 +223,8 @@ class Optimizer:
         for storage, group in zip(self._storages, self.param_groups):
             if any(p is q for q in group["params"]):
                 t, state = storage.entry(p)
-                return {"t": t, **state}
-        raise KeyError(f"{type(self).__name__}: {label(p, 0)} is not one of mine")
+                return {"t": t} | {s: value for s, value in state.items() if value is not None}
+        raise KeyError(f"{type(self).__name__}: this tensor, shape {p.shape}, is not one of mine")
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to resume, in PyTorch's layout: NumPy copies and plain Python."""

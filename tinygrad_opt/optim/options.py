@@ -6,6 +6,7 @@ Order: the table of what is allowed · checking · reading.
 from __future__ import annotations
 
 import inspect
+import math
 import operator
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -44,24 +45,41 @@ class Allowed(NamedTuple):
 
     words: str
     holds: Callable[[Any, Mapping[str, Any]], bool]
+    number: bool = True  # nothing else makes sense
 
 
-AT_LEAST_0 = Allowed("at least 0", lambda x, _: x >= 0)
+def one_of(*choices: str | None) -> Allowed:
+    """One of these words."""
+    listed = " or ".join(map(repr, choices))
+    return Allowed(listed, lambda x, _: any(x is c or x == c for c in choices), number=False)
 
-ALLOWED = {
+
+ABOVE_0 = Allowed("above 0", lambda x, _: x > 0)
+ABOVE_1 = Allowed("above 1", lambda x, _: x > 1)
+BETWEEN_0_AND_1 = Allowed("above 0 and below 1", lambda x, _: 0 < x < 1)
+BELOW_1 = Allowed("at least 0 and below 1", lambda x, _: 0 <= x < 1)
+ANY_NUMBER = Allowed("a number", lambda x, _: x == x)
+AT_LEAST_0 = Allowed("at least 0", lambda x, _: 0 <= x < math.inf)
+UNIT = Allowed("between 0 and 1", lambda x, _: 0 <= x <= 1)
+COUNT = Allowed("an integer of at least 1", lambda x, _: isinstance(x, int) and x >= 1)
+
+Rows = dict[str, Allowed | tuple[Allowed, ...]]
+
+ALLOWED: Rows = {
     "lr": AT_LEAST_0,
     "eps": AT_LEAST_0,
     "weight_decay": AT_LEAST_0,
     "momentum": AT_LEAST_0,
     "lr_decay": AT_LEAST_0,
+    "momentum_decay": AT_LEAST_0,
     "initial_accumulator_value": AT_LEAST_0,
     "alpha": AT_LEAST_0,
-    "dampening": Allowed("a number", lambda x, _: x == x),
-    "betas": Allowed("at least 0 and below 1", lambda x, _: 0 <= x < 1),
-    "rho": Allowed("between 0 and 1", lambda x, _: 0 <= x <= 1),
+    "dampening": ANY_NUMBER,
+    "betas": BELOW_1,
+    "rho": UNIT,
     "nesterov": Allowed(
         "False unless momentum is above 0 and dampening is 0",
-        lambda on, o: not on or (plain(o["momentum"]) > 0 and plain(o["dampening"]) == 0),
+        lambda on, o: not on or (plain(o["momentum"]) > 0 and plain(o.get("dampening", 0)) == 0),
     ),
 }
 
@@ -69,26 +87,55 @@ ALLOWED = {
 def check(kind: type[Any], options: Mapping[str, Any]) -> None:
     """ValueError or TypeError for the first option that is not what the table allows."""
     owner, signature = kind.__name__, inspect.signature(kind).parameters
-    for name in (name for name in signature if name in ALLOWED):
-        value, default = options[name], signature[name].default
-        parts = {name: plain(value)}
-        if isinstance(default, tuple):
-            if not isinstance(value, (tuple, list)) or len(value) != len(default):
-                form = f"{len(default)} numbers"
+    for name, row in (ALLOWED | kind.allowed).items():
+        if name not in signature:
+            continue
+        value, usual = options[name], signature[name].default
+        values: Sequence[Any] = [value]
+        usuals, names = (usual,), [name]
+        if isinstance(usual, tuple):
+            if not isinstance(value, (tuple, list)) or len(value) != len(usual):
+                form = f"{len(usual)} numbers"
                 raise ValueError(f"{owner}: {name} is {value!r}; it has to be {form}.")
-            parts = {f"{name}[{i}]": plain(part) for i, part in enumerate(value)}
-        for who, part in parts.items():
-            if not isinstance(part, (int, float)):
-                raise TypeError(f"{owner}: {who} is {part!r}; it has to be a number.")
-            if not ALLOWED[name].holds(part, options):
-                words = ALLOWED[name].words
-                raise ValueError(f"{owner}: {who} is {part!r}; it has to be {words}.")
+            values, usuals, names = value, usual, [f"{name}[{i}]" for i in range(len(usual))]
+        rows = (row,) * len(names) if isinstance(row, Allowed) else row
+        for who, part, default, allowed in zip(names, values, usuals, rows):
+            if part is not None or default is not None:
+                demand(owner, who, part, allowed, options)
+
+
+def demand(
+    owner: str, name: str, value: Any, allowed: Allowed, others: Mapping[str, Any] | None = None
+) -> None:
+    """ValueError or TypeError for a value that is not what is allowed."""
+    value = plain(value)
+    if allowed.number and not isinstance(value, (int, float)):
+        raise TypeError(f"{owner}: {name} is {value!r}; it has to be a number.")
+    if not allowed.holds(value, others or {}):
+        words = f"{allowed.words} and finite" if value == math.inf else allowed.words
+        raise ValueError(f"{owner}: {name} is {value!r}; it has to be {words}.")
+
+
+NO_OPTIONS = {"params", "param_names", "name", "initial_lr", "swa_lr", "layer"}
+NO_OPTIONS |= {"max_lr", "min_lr", "max_momentum", "base_momentum"}
+NO_OPTIONS |= {"maximize", "flatten"}  # which some groups have only when they are on
+
+
+def warn_of_strangers(owner: str, group: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """UserWarning for options of a group that no optimizer has: misspelt, most likely."""
+    for name in group.keys() - defaults.keys() - ALLOWED.keys() - NO_OPTIONS:
+        warnings.warn(
+            f"{owner}: a group has {name!r}, which nothing here reads. The options are "
+            f"{', '.join(defaults)}.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def warn_of_small_eps(owner: str, group: Mapping[str, Any]) -> None:
     """Warn where eps is zero in the dtype of a parameter: a gradient of zero then gives 0/0."""
     eps = plain(group.get("eps"))
-    for dtype in {p.dtype for p in group["params"]} if eps else ():
+    for dtype in {p.dtype for p in group["params"]} if isinstance(eps, float) and eps else ():
         if dtype.type(eps) == 0:
             warnings.warn(
                 f"{owner}: eps is {eps}, which is 0 in {dtype}, so a gradient of 0 gives 0/0. "

@@ -38,6 +38,10 @@ def listed(owner: str, params: Any) -> list[Any]:
         raise TypeError(
             f"{owner}: params is a dict. Pass list(params.items()), or a group: [dict]."
         )
+    if not isinstance(params, Iterable):
+        raise TypeError(
+            f"{owner}: params is a {type(params).__name__}. Write {owner}(model.parameters())."
+        )
     return list(params)
 
 
@@ -90,12 +94,12 @@ def label(p: Tensor, i: int, name: str | None = None) -> str:
 def check_gradient(owner: str, p: Variable, who: str) -> None:
     """TypeError, DeviceError or ValueError for a gradient that cannot belong to its parameter."""
     g = p.grad
-    if not isinstance(g, Variable):
+    if not isinstance(g, Tensor):
         raise TypeError(
             f"{owner}: the gradient of {who} is a {type(g).__name__}. "
             "Wrap it: p.grad = tensor(array)."
         )
     if g.device is not p.device:
         raise DeviceError(f"{owner}: {who} is on {p.device}, its gradient on {g.device}.")
-    if g._data.shape != p._data.shape:
-        raise ValueError(f"{owner}: {who} has shape {p._data.shape}, its gradient {g._data.shape}.")
+    if g.shape != p._data.shape:
+        raise ValueError(f"{owner}: {who} has shape {p._data.shape}, its gradient {g.shape}.")

@@ -17,7 +17,7 @@ from ..operation import Variable, enable_grad, wrap
 from .flat import Entry, onto
 from .options import plain
 from .parameters import check_gradient
-from .rule import Rule
+from .rule import Rule, each
 
 
 class Recorded:
@@ -52,20 +52,33 @@ class Recorded:
     def _old(
         self, p: Variable, letter: str, state: Mapping[str, Any], options: Mapping[str, Any]
     ) -> Any:
-        """The state before the step, or where it starts."""
+        """The state before the step, or where it begins."""
         if letter in state:
             return state[letter]
-        return ops.zeros_like(p) + options.get(self.rule.start.get(letter, ""), 0)
+        new = self.rule.begin(letter, p.device.xp, p, options)
+        if letter in self.rule.scalars:
+            return new
+        if letter in self.rule.apart:
+            return each(lambda array: wrap(array, p.device), new)
+        return ops.clone(p) if new is p else ops.zeros_like(p) + new
 
     def entry(self, p: Variable) -> Entry:
         """Step count and state of a parameter, without the graph."""
         t, state = self.entries.get(p, (0, {}))
-        return t, {letter: tensor._data for letter, tensor in state.items()}
+        return t, {
+            s: plain(value) if s in self.rule.scalars else each(lambda tensor: tensor._data, value)
+            for s, value in state.items()
+        }
 
     def load(self, entries: Mapping[Any, Entry]) -> None:
         """Continue from these step counts and states."""
         for p, (t, state) in entries.items():
-            tensors = {s: wrap(onto(p.device, array), p.device) for s, array in state.items()}
+            tensors = {
+                s: value
+                if s in self.rule.scalars
+                else each(lambda array, p=p: wrap(onto(p.device, array), p.device), value)
+                for s, value in state.items()
+            }
             self.entries[p] = t, tensors
 
 

@@ -37,17 +37,23 @@ DECAY = {"weight_decay", "decoupled_weight_decay"}
 class Rule:
     """The rule of a class behind the prelude, for groups with these options.
 
-    A rule that asks for `weight_decay` itself decays in its own way. `letters` names the state,
-    `options` what an engine is given besides the arrays, t and first.
+    A rule that asks for `weight_decay` itself decays in its own way. `letters` names the state:
+    `scalars` are Python numbers, `apart` is what a function makes and has any shape, and the rest
+    lies flat beside the parameters. `options` is what an engine is given besides them.
     """
 
     def __init__(self, kind: type[Optimizer], options: Sequence[str]) -> None:
         self.name, self.cause, self.start = kind.__name__, f"{kind.__name__}.step()", kind.start
         self.text, self.letters, self.kept_if = kind.rule, tuple(kind.state), kind.state_if
+        self.scalars = tuple(s for s in self.letters if s in kind.scalars)
+        self.apart = tuple(s for s in self.letters if callable(self.start.get(s)))
+        self.whole = kind.scope in ("tensor", "matrix")
         self.own = _keywords(kind.rule)
         taken = DECAY if "weight_decay" in self.own else set()
         self.shared = [k for k in _keywords(prelude) if k in options and k not in taken]
-        wanted = {*self.own, *self.shared, *self.kept_if.values(), *self.start.values()}
+        wanted = {*self.own, *self.shared, *self.kept_if.values()}
+        for start in self.start.values():
+            wanted.update(_keywords(start) if callable(start) else [start])
         self.options = tuple(name for name in options if name in wanted)
         self.programs: dict[bool, list[Program]] = {True: [], False: []}  # factors carried, or not
 
@@ -70,11 +76,27 @@ class Rule:
         gates = self.kept_if
         return tuple(s for s in self.letters if s not in gates or options[gates[s]])
 
+    def begin(self, letter: str, xp: Any, p: Any, options: Mapping[str, Any]) -> Any:
+        """Where the state with this letter begins: a number, p itself, or what a function makes."""
+        start = self.start.get(letter, 0.0)
+        if callable(start):
+            return start(xp, p, **{name: options[name] for name in _keywords(start)})
+        if isinstance(start, str):
+            return p if start == "p" else options[start]
+        return start
+
 
 def _keywords(rule: Any) -> list[str]:
     """The options that a rule asks for."""
     parameters = inspect.signature(rule).parameters.values()
     return [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+
+
+def each(function: Any, value: Any) -> Any:
+    """The function of an array, or of each in a list of them; None stays None."""
+    if isinstance(value, list):
+        return [each(function, one) for one in value]
+    return None if value is None else function(value)
 
 
 _rules: dict[tuple[Any, ...], Rule] = {}

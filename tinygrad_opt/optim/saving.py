@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..device import Device
 from ..operation import Variable
 from ..tensor import Tensor
 from .flat import Entry
 from .options import check, plain
 from .parameters import label
+from .rule import Rule, each
 
 if TYPE_CHECKING:
     from .optimizer import Optimizer
@@ -38,10 +40,13 @@ def state_dict(optimizer: Optimizer) -> dict[str, Any]:
         saved["params"] = [next(number) for _ in group["params"]]
         groups.append(saved)
         for i, p in zip(saved["params"], group["params"]):
-            t, arrays = storage.entry(p)
-            entry = {optimizer.state[s]: p.device.to_host(a).copy() for s, a in arrays.items()}
+            t, known = storage.entry(p)
+            entry: dict[str, Any] = {}
+            for letter, value in known.items():
+                entry |= _named(optimizer.state[letter], each(host_copy, value))
             if optimizer.saves_step and (t or entry):
-                entry = {"step": np.array(t, np.float32), **entry}
+                whole = optimizer.scope == "rows"  # as PyTorch does
+                entry = {"step": t if whole else np.array(t, np.float32), **entry}
             if entry:
                 state[i] = entry
     return {"state": state, "param_groups": groups}
@@ -49,6 +54,11 @@ def state_dict(optimizer: Optimizer) -> dict[str, Any]:
 
 def load(optimizer: Optimizer, saved: Mapping[str, Any], by_name: bool, strict: bool) -> None:
     """Check everything, then change everything."""
+    if not {"state", "param_groups"} <= saved.keys():
+        raise ValueError(
+            f"{type(optimizer).__name__}: this is no state of an optimizer, which has 'state' and "
+            f"'param_groups'; it has {', '.join(map(repr, saved)) or 'nothing'}."
+        )
     find = _partners_by_name if by_name else _partners_by_position
     state = {int(number): entry for number, entry in saved["state"].items()}
     options, entries = [], []
@@ -64,13 +74,24 @@ def load(optimizer: Optimizer, saved: Mapping[str, Any], by_name: bool, strict: 
             if number is None:
                 known[p] = storage.entry(p)
             elif number in state:
-                known[p] = _entry(optimizer, p, label(p, i, names and names[i]), state[number])
+                saved_one = {"step": _count(source), **state[number]}
+                known[p] = _entry(optimizer, p, label(p, i, names and names[i]), saved_one, new)
         entries.append(known)
     for group, new in zip(optimizer.param_groups, options):
         params = group["params"]
         group.clear()
         group.update(new, params=params)
     optimizer._restore(entries)
+
+
+def host_copy(value: Any) -> np.ndarray[Any, Any]:
+    """A copy on the host of an array or a number."""
+    return np.array(Device.of(value).to_host(value) if hasattr(value, "dtype") else value)
+
+
+def _count(group: Mapping[str, Any] | None) -> Any:
+    """The count of steps that some optimizers keep in the group."""
+    return (group or {}).get("step", (group or {}).get("k", 0))
 
 
 def _options(group: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,35 +145,63 @@ def _partners_by_name(optimizer: Optimizer, saved: Any, strict: bool) -> Partner
     return partners
 
 
-def _entry(optimizer: Optimizer, p: Tensor, who: str, saved: Mapping[str, Any]) -> Entry:
+def _entry(
+    optimizer: Optimizer, p: Tensor, who: str, saved: Mapping[str, Any], options: dict[str, Any]
+) -> Entry:
     """Step count and state of one parameter, in its dtype and on its device."""
-    name = type(optimizer).__name__
-    letters = {key: letter for letter, key in optimizer.state.items()}
-    saved = {key: value for key, value in saved.items() if value is not None}  # old files of SGD
-    extra = [key for key in saved if key not in letters and key != "step"]
-    missing = [k for k, s in letters.items() if k not in saved and s not in optimizer.state_if]
+    name, rule = type(optimizer).__name__, optimizer._rule
+    saved = {
+        key: value
+        for key, value in saved.items()
+        if value is not None and not key.startswith(optimizer.ignored)  # None: old files of SGD
+    }
+    shapes = {letter: _shape(rule, letter, p, options) for letter in rule.letters}
+    keys = {s: list(_named(key, shapes[s])) for s, key in optimizer.state.items()}
+    known = [key for names in keys.values() for key in names]
+    extra = [key for key in saved if key not in known and key != "step"]
+    missing = [k for s in keys if s not in rule.kept_if for k in keys[s] if k not in saved]
     if extra or missing:
         what = f"has {', '.join(extra)}" if extra else f"lacks {', '.join(missing)}"
         raise ValueError(
             f"{name}.load_state_dict: the state of {who} {what}, and {name} keeps "
-            f"{', '.join(letters)}. Was it saved by another optimizer?"
+            f"{', '.join(known)}. Was it saved by another optimizer?"
         )
-    state = {}
-    for key, letter in letters.items():
-        if key in saved:
-            array = _as_array(saved[key])
-            if array.shape != p.shape:
+    state: dict[str, Any] = {}
+    for letter, shape in shapes.items():
+        if shape is None or all(key in saved for key in keys[letter]):
+            values = [saved[key] for key in keys[letter]]
+            value = values if "{}" in optimizer.state[letter] else values[0] if values else None
+            found = host_arrays(value, shape)
+            if each(np.shape, found) != shape:
                 raise ValueError(
-                    f"{name}.load_state_dict: {key} of {who} is {array.shape} in the file and "
-                    f"{p.shape} here."
+                    f"{name}.load_state_dict: {keys[letter][0]} of {who} is "
+                    f"{each(np.shape, found)} in the file and {shape} here."
                 )
-            state[letter] = array.astype(p.dtype)
-    return int(plain(saved.get("step", 0))), state
+            number = letter in rule.scalars
+            state[letter] = plain(found) if number else each(lambda a: a.astype(p.dtype), found)
+    return int(plain(saved["step"])), state
 
 
-def _as_array(value: Any) -> np.ndarray[Any, Any]:
-    """A host array from what a file may hold: arrays, lists, numbers, our tensors and PyTorch's."""
+def _shape(rule: Rule, letter: str, p: Tensor, options: dict[str, Any]) -> Any:
+    """The shape of the state with this letter, a list of shapes, or None where there is none."""
+    if letter in rule.apart:
+        return each(np.shape, rule.begin(letter, p.device.xp, p._data, options))
+    return () if letter in rule.scalars else p.shape
+
+
+def _named(key: str, value: Any) -> dict[str, Any]:
+    """A value by the name that it has in a file; "L_{}" names each in a list."""
+    if isinstance(value, list) and "{}" in key:
+        return {key.format(i): one for i, one in enumerate(value)}
+    return {} if value is None else {key: value}
+
+
+def host_arrays(value: Any, shape: Any) -> Any:
+    """Host arrays from what a file may hold: arrays, lists, numbers, our tensors and PyTorch's."""
+    if isinstance(shape, list):
+        return [host_arrays(one, own) for one, own in zip(value, shape)]
+    if shape is None:
+        return None
     if isinstance(value, Variable):
-        host: np.ndarray[Any, Any] = value.device.to_host(value._data)
-        return host
+        return value.device.to_host(value._data)
     return np.asarray(value)

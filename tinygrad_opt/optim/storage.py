@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..operation import Variable
@@ -50,6 +50,17 @@ class Storage:
         values = self.read(group)
         for flat in self.flats:
             flat.advance(values)
+
+    def arrays(self, group: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """p, g and state of the parameters that are about to move, many in one array."""
+        values = self.read(group)
+        for flat in self.flats:
+            yield from flat.arrays(values)
+
+    def view(self, p: Variable, letter: str) -> Any:
+        """The gradient "g" of a parameter, or its state, where the rule will read it."""
+        flat, i = self.place[p]
+        return flat.piece(flat.g if letter == "g" else flat.state[letter], i)
 
     def begin(self, group: Mapping[str, Any]) -> None:
         """Make the state before the first step."""

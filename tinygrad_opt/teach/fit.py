@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sized
+from functools import partial
 from typing import Any, Protocol
 
 from ..device import default_device
 from ..nn import Module
 from ..nn import functional as F
 from ..operation import no_grad
-from ..optim import Optimizer
+from ..optim import Optimizer, SophiaG
 from ..tensor import Tensor
 from .history import History
 
@@ -40,7 +41,8 @@ def fit(
     """Train for some passes over the data and return the record of the run.
 
     For every batch: w ← w − η dL/dw by the optimizer's rule, L the loss of the batch + `penalty`.
-    The scheduler moves after every update. Without ``loss`` it is cross-entropy for integer labels
+    An optimizer with a closure evaluates the loss of the batch as often as it needs it. The
+    scheduler moves after every update. Without ``loss`` it is cross-entropy for integer labels
     and the mean squared error for floats. ``on_epoch(epoch, history)`` is called after every pass.
     A run that meets NaN or diverges ends after that pass; ``history.status`` says so. ValueError
     for no epochs, no batches or negative penalties.
@@ -52,16 +54,31 @@ def fit(
         )
     history = History()
     weights = [p for p in model.parameters() if p.ndim > 1]
+    wants_prediction = isinstance(optimizer, SophiaG)  # it draws labels from it
     began = time.perf_counter()
     model.train()
     for epoch in range(1, epochs + 1):
         done = len(history.step)
+        _switch(optimizer, "train")
 
-        def update(total: Tensor) -> None:
-            optimizer.zero_grad()
-            (total + penalty(weights, l1, l2) if l1 or l2 else total).backward()
+        def update(batch_loss: Tensor, again: Callable[[], tuple[Tensor, Tensor]]) -> None:
+            def descend(total: Tensor) -> Tensor:
+                optimizer.zero_grad()
+                total = total + penalty(weights, l1, l2) if l1 or l2 else total
+                total.backward()
+                return total
+
+            def closure() -> Any:
+                total, prediction = again()
+                total = descend(total)
+                return (total, prediction) if wants_prediction else total
+
             history.lr.append(float(optimizer.param_groups[0]["lr"]))
-            optimizer.step()
+            if getattr(optimizer, "scope", "") == "closure":  # it evaluates the loss anew
+                optimizer.step(closure)
+            else:
+                descend(batch_loss)
+                optimizer.step()
             if scheduler is not None:
                 scheduler.step()
 
@@ -69,6 +86,7 @@ def fit(
         history.loss += losses
         history.step += range(done, len(history.loss))
         history.note(epoch, **{f"train_{name}": value for name, value in found.items()})
+        _switch(optimizer, "eval")
         if test is not None:
             found = evaluate(model, test, loss)
             history.note(epoch, **{f"test_{name}": value for name, value in found.items()})
@@ -83,23 +101,33 @@ def fit(
     return history
 
 
+def _switch(optimizer: Optimizer, mode: str) -> None:
+    """Some optimizers learn with other weights than those to evaluate: `train()` and `eval()`."""
+    getattr(optimizer, mode, lambda: None)()
+
+
 def _one_pass(
-    model: Module, data: Batches, loss: Loss | None, then: Callable[[Tensor], None]
+    model: Module,
+    data: Batches,
+    loss: Loss | None,
+    then: Callable[[Tensor, Callable[[], tuple[Tensor, Tensor]]], None],
 ) -> tuple[list[float], dict[str, float]]:
-    """The losses of all batches, and the means over all examples; ``then`` gets each loss.
+    """The losses of all batches, and the means over all examples.
+
+    ``then`` gets the loss of each batch, and a function that computes loss and prediction again.
 
     Values are fetched after the pass, so that a GPU need not be waited for at every batch.
     """
     losses, sizes, hits = [], [], []
     with default_device().errstate(all="ignore"):  # the status says it better than a warning
         for x, y in data:
-            prediction = model(x)
-            batch_loss = (loss or default_loss(y))(prediction, y)
+            criterion = loss or default_loss(y)
+            batch_loss, prediction = _loss_of(model, criterion, x, y)
             losses.append(batch_loss.detach())
             sizes.append(len(x))
             if y.dtype.kind in "iu":
                 hits.append((prediction.detach().argmax(axis=1) == y).float().mean())
-            then(batch_loss)
+            then(batch_loss, partial(_loss_of, model, criterion, x, y))
     if not sizes:
         raise ValueError("there are no batches in the data; give at least one pair (x, y).")
     values = [one.item() for one in losses]
@@ -107,6 +135,11 @@ def _one_pass(
     if hits:
         found["accuracy"] = _mean([one.item() for one in hits], sizes)
     return values, found
+
+
+def _loss_of(model: Module, criterion: Loss, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    prediction = model(x)
+    return criterion(prediction, y), prediction
 
 
 def _mean(values: list[float], sizes: list[int]) -> float:
@@ -128,7 +161,7 @@ def evaluate(model: Module, data: Batches, loss: Loss | None = None) -> dict[str
     model.eval()
     try:
         with no_grad():
-            return _one_pass(model, data, loss, then=lambda _: None)[1]
+            return _one_pass(model, data, loss, then=lambda *_: None)[1]
     finally:
         for module, training in modes:
             module.training = training

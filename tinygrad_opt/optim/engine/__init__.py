@@ -1,9 +1,11 @@
 """What runs a rule. An engine is made for neighbouring parameters and called once a step:
 
-    run = Engine(rule, xp, {"p": …, "g": …, "m": …}, shapes)      flat arrays, changed in place
-    run(t, first, options)                                        in the order of `rule.options`
+    run = Engine(rule, xp, {"p": …, "g": …, "m": …}, shapes, apart)
+    scalars = run(t, first, scalars, options)
 
-The same tuple of options means that nothing changed. `g` is read only.
+The arrays are flat and changed in place; `g` is read only. `apart` holds, for each parameter, its
+state of other shapes. Scalars and options come in the order of `rule.scalars` and `rule.options`;
+the same tuple of options means that nothing changed.
 
 Order: the reference · tracing (symbols, trace, program) · blocks of NumPy calls.
 """
@@ -21,11 +23,18 @@ class Engine(Protocol):
     """What an engine looks like to the optimizer."""
 
     def __init__(
-        self, rule: Any, xp: Any, arrays: dict[str, Any], shapes: list[tuple[int, ...]]
+        self,
+        rule: Any,
+        xp: Any,
+        arrays: dict[str, Any],
+        shapes: list[tuple[int, ...]],
+        apart: list[dict[str, Any]],
     ) -> None: ...
 
-    def __call__(self, t: int, first: bool, options: tuple[Any, ...]) -> None:
-        """Take one step."""
+    def __call__(
+        self, t: int, first: bool, scalars: tuple[Any, ...], options: tuple[Any, ...]
+    ) -> tuple[Any, ...]:
+        """Take one step; gives the new scalars."""
 
 
 ENGINES: dict[str, type[Engine]] = {"reference": Reference, "blocks": Blocks}

@@ -1,7 +1,8 @@
 """Blocks: a rule's program as NumPy calls with ``out=``, over pieces that stay in the cache.
 
 Everything is prepared: where each intermediate lives, the pieces of every buffer, the calls. A step
-computes a few numbers, writes them into 0-d arrays and runs the calls; it allocates nothing.
+computes a few numbers, writes them into 0-d arrays and runs the calls; it allocates nothing, but
+for `where`, which NumPy gives no out.
 """
 
 from __future__ import annotations
@@ -31,26 +32,36 @@ class Blocks:
     carry = True
 
     def __init__(
-        self, rule: Rule, xp: Any, arrays: dict[str, Any], shapes: list[tuple[int, ...]]
+        self,
+        rule: Rule,
+        xp: Any,
+        arrays: dict[str, Any],
+        shapes: list[tuple[int, ...]],
+        apart: list[dict[str, Any]],
     ) -> None:
         self.rule, self.xp, self.arrays = rule, xp, arrays
         self.carry = self.carry and arrays["p"].itemsize > 2  # halves have no range for factors
         self.options: tuple[Any, ...] | None = None
         self.program: Program | None = None
 
-    def __call__(self, t: int, first: bool, options: tuple[Any, ...]) -> None:
+    def __call__(
+        self, t: int, first: bool, scalars: tuple[Any, ...], options: tuple[Any, ...]
+    ) -> tuple[Any, ...]:
         """Take one step."""
-        numbers = self.late(t, first) if options is self.options else None
+        numbers = self.late(t, first, scalars) if options is self.options else None
         if numbers is None:
-            numbers = self.settle(t, first, options)
+            numbers = self.settle(t, first, scalars, options)
         for cell, number in zip(self.late_cells, numbers):
             cell[()] = number
         for call in self.calls:
             call()
+        return numbers[len(self.late_cells) :] if scalars else scalars
 
-    def settle(self, t: int, first: bool, options: tuple[Any, ...]) -> tuple[float, ...]:
+    def settle(
+        self, t: int, first: bool, scalars: tuple[Any, ...], options: tuple[Any, ...]
+    ) -> tuple[Any, ...]:
         """Get ready for new options, or for a step that takes another branch of the rule."""
-        program, early, self.late = program_for(self.rule, t, first, options, self.carry)
+        program, early, self.late = program_for(self.rule, t, first, scalars, options, self.carry)
         if program is not self.program:
             self.program = program
             self.prepare(program)
@@ -58,7 +69,7 @@ class Blocks:
         for cell, number in zip(self.cells, early):
             cell[()] = number
         self.late_cells = self.cells[len(early) :]
-        numbers: tuple[float, ...] = self.late(t, first)
+        numbers: tuple[Any, ...] = self.late(t, first, scalars)
         return numbers
 
     def prepare(self, program: Program) -> None:

@@ -17,7 +17,7 @@ from .symbols import Number
 TRUTHS = {"less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "logical_and"}
 
 Early = tuple[float, ...]
-Late = Callable[[int, bool], Any]  # numbers, or None
+Late = Callable[..., Any]  # numbers, or None
 Settle = Callable[..., Any]  # (Early, Late), or None
 
 
@@ -46,10 +46,10 @@ class Program:
     that it does not name stays as it is. `formulas` says what the numbers are, and
 
         early, late = program.settle(*options)
-        numbers = early + late(t, first)
+        numbers = early + late(t, first, scalars)
 
-    computes them: those that depend on options only, and those that change with the step. Either
-    call gives None where a condition does not hold.
+    computes them: those that depend on options only, and those that change with the step, behind
+    which come the new scalars. Either call gives None where a condition does not hold.
     """
 
     def __init__(
@@ -59,13 +59,14 @@ class Program:
         lines: Sequence[Line],
         numbers: Mapping[str, Number],
         outputs: dict[str, str],
+        scalars: Mapping[str, str],
     ) -> None:
         self.outputs = outputs
         steps = _needed(steps, outputs.values())
         read = dict.fromkeys(x for step in steps for x in step.operands if x in numbers)
         used = sorted((numbers[name] for name in read), key=lambda number: number.late)
         self.formulas = tuple(number.formula for number in used)
-        self.settle: Settle = _compiled(options, lines, used)
+        self.settle: Settle = _compiled(options, lines, used, scalars)
         names = {number.name: f"s{i}" for i, number in enumerate(used)}
         self.steps = [
             step._replace(operands=tuple(names.get(x, x) for x in step.operands)) for step in steps
@@ -95,19 +96,26 @@ def _needed(items: Sequence[Item], wanted: Iterable[str]) -> list[Item]:
     return kept[::-1]
 
 
-def _compiled(options: Sequence[str], lines: Sequence[Line], used: Sequence[Number]) -> Settle:
+def _compiled(
+    options: Sequence[str],
+    lines: Sequence[Line],
+    used: Sequence[Number],
+    scalars: Mapping[str, str],
+) -> Settle:
     """The function that computes the numbers, as written by the rule, in the order of the rule."""
     early: list[str] = []
     late: list[str] = []
-    for line in _needed(lines, (number.name for number in used)):
+    for line in _needed(lines, [*(number.name for number in used), *scalars.values()]):
         code = f"{line.name} = {line.code}" if line.name else f"if not ({line.code}): return None"
         (late if line.late else early).append(code)
     early_names = "".join(f"{number.name}, " for number in used if not number.late)
-    late_names = "".join(f"{number.name}, " for number in used if number.late)
+    late_numbers = [number.name for number in used if number.late]
+    late_names = "".join(f"{name}, " for name in [*late_numbers, *scalars.values()])
     source = [
         f"def settle({', '.join(options)}):",
         *(f"    {code}" for code in early),
-        "    def late(t, first):",
+        "    def late(t, first, scalars):",
+        *(["        " + "".join(f"{name}, " for name in scalars) + "= scalars"] if scalars else []),
         *(f"        {code}" for code in late),
         f"        return ({late_names})",
         f"    return ({early_names}), late",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from typing import SupportsFloat
+from typing import Any, SupportsFloat
 
-from .lr_driver import HasGroups, LRScheduler, demand, number, one_each
+from ..schedules.demands import demand, finite, one_of
+from .driver import LRScheduler
+from .hyperparameter import HasGroups, checked, number, numbers_each
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -19,8 +21,8 @@ class ReduceLROnPlateau(LRScheduler):
 
     A change of at most `eps` is not made. For `cooldown` steps after a change nothing counts as
     bad. NaN is never better, so lr falls, with a warning. PyTorch's margin turns negative with
-    best, so that something worse replaces it; here it never does. ValueError if factor ≥ 1, for an
-    unknown mode, or for a list `min_lr` that is not as long as the groups.
+    best, so that something worse replaces it; here it never does. ValueError if factor is outside
+    [0, 1), for an unknown mode, or for a list `min_lr` that is not as long as the groups.
     """
 
     def __init__(
@@ -35,30 +37,45 @@ class ReduceLROnPlateau(LRScheduler):
         min_lr: float | Sequence[float] = 0.0,
         eps: float = 1e-8,
     ) -> None:
-        demand(factor < 1, f"ReduceLROnPlateau: factor must be below 1, got {factor}")
-        for name, value, known in [
-            ("mode", mode, ("min", "max")),
-            ("threshold_mode", threshold_mode, ("rel", "abs")),
-        ]:
-            demand(value in known, f"ReduceLROnPlateau: {name} {value!r} is none of {known}")
-        self.optimizer = optimizer
+        demand(0 <= factor < 1, f"ReduceLROnPlateau: factor must be in [0, 1), got {factor}")
+        one_of("ReduceLROnPlateau: mode", mode, ("min", "max"))
+        one_of("ReduceLROnPlateau: threshold_mode", threshold_mode, ("rel", "abs"))
+        for name, value in [("patience", patience), ("cooldown", cooldown), ("eps", eps)]:
+            finite(f"ReduceLROnPlateau: {name}", value, 0)
+        finite("ReduceLROnPlateau: threshold", threshold)
+        self.optimizer = checked("ReduceLROnPlateau", optimizer)
         self.mode = mode
         self.factor = factor
         self.patience = patience
         self.threshold = threshold
         self.threshold_mode = threshold_mode
         self.cooldown = cooldown
-        self.min_lrs = one_each(optimizer, min_lr, "ReduceLROnPlateau: min_lr")
+        self.min_lrs = numbers_each(optimizer, min_lr, "ReduceLROnPlateau: min_lr")
         self.default_min_lr = None if isinstance(min_lr, list | tuple) else min_lr
         self.eps = eps
-        self.best = self.mode_worse = math.inf if mode == "min" else -math.inf
+        self.mode_worse = math.inf if mode == "min" else -math.inf
+        self._start(0)
+
+    def _start(self, t: float) -> None:
+        self.last_epoch = t
+        self.best = self.mode_worse
         self.num_bad_epochs = self.cooldown_counter = 0
-        self.last_epoch = 0
         self._last_lr = self._read()
+
+    def _listens(self) -> bool:
+        return True
+
+    def _advance(self, metric: Any) -> None:
+        self.step(metric)
 
     def step(self, metrics: SupportsFloat, epoch: float | None = None) -> None:
         """Judge the metric of this step, a number or a one-element array, and lower lr if due."""
-        metric = number(metrics)
+        try:
+            metric = number(metrics)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"ReduceLROnPlateau.step: the metric has to be one number, got {metrics!r}"
+            ) from None
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         if math.isnan(metric):
             warnings.warn(

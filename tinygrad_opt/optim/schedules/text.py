@@ -1,0 +1,88 @@
+"""A schedule read from text, for the command line and for records of runs."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+from .schedule import SYMBOLS, Schedule
+from .table import ALIASES, SCHEDULES
+
+
+def parse(text: str) -> Schedule:
+    """Read a schedule from text such as "warmup(100) >> cosine(900)"; the inverse of printing.
+
+    Only the families of `schedules`, numbers, lists, keywords, `>>`, `*` and `.repeat(…)` are
+    understood; the text is never executed. ValueError for anything else.
+    """
+    try:
+        return _schedule(ast.parse(text.strip(), mode="eval").body)
+    except (
+        ArithmeticError,
+        MemoryError,
+        RecursionError,
+        SyntaxError,
+        TypeError,
+        ValueError,
+    ) as why:
+        reason = why.msg if isinstance(why, SyntaxError) else why
+        raise ValueError(
+            f"cannot read {text!r} as a schedule: {reason}. Schedules are {', '.join(SCHEDULES)}, "
+            f"joined by >>, scaled by * and restarted by .repeat(n, stretch), "
+            f'as in "warmup(100) >> cosine(900)".'
+        ) from None
+
+
+def _schedule(node: ast.expr) -> Schedule:
+    value = _evaluate(node)
+    if not isinstance(value, Schedule):
+        raise ValueError(f"{ast.unparse(node)} is a number where a schedule is needed")
+    return value
+
+
+def _evaluate(node: ast.expr) -> Any:
+    match node:
+        case ast.BinOp(left, symbol, right) if type(symbol) in SYMBOLS:
+            return SYMBOLS[type(symbol)](_evaluate(left), _evaluate(right))
+        case ast.Call(ast.Attribute(inner, "repeat"), arguments, keywords):
+            function: Callable[..., Schedule] = _schedule(inner).repeat
+        case ast.Call(ast.Name(name), arguments, keywords):
+            function = _known(name)
+        case ast.Name(name):
+            _known(name)
+            raise ValueError(f"{name} needs its arguments, as in {name}(…)")
+        case _:
+            return _number(node)
+    options = {str(keyword.arg): _argument(keyword.value) for keyword in keywords}
+    return function(*map(_argument, arguments), **options)
+
+
+def _known(name: str) -> Callable[..., Schedule]:
+    name = ALIASES.get(name, name)
+    if name not in SCHEDULES:
+        nearest = difflib.get_close_matches(name.lower(), [*SCHEDULES, *ALIASES], n=1, cutoff=0.5)
+        hint = f" (the nearest name is {nearest[0]!r})" if nearest else ""
+        raise ValueError(f"there is no {name!r}{hint}")
+    return SCHEDULES[name].function
+
+
+def _argument(node: ast.expr) -> Any:
+    match node:
+        case ast.List(elements) | ast.Tuple(elements):
+            return [_number(element) for element in elements]
+        case ast.Constant(None):
+            return None
+    return _number(node)
+
+
+def _number(node: ast.expr) -> float:
+    match node:
+        case ast.UnaryOp(ast.USub(), inner):
+            return -_number(inner)
+        case ast.Constant(bool()):
+            pass
+        case ast.Constant(int() | float() as value):
+            return value
+    raise ValueError(f"{ast.unparse(node)!r} is not a number")

@@ -95,7 +95,7 @@ assert all(later <= earlier + 1e-9 for earlier, later in pairwise(history))
 # %% [markdown]
 """## Try
 
-- Start the outer descent at 0.05 instead of 0.17. Where does it end, and why there?
-- Ask for dL/dμ, the momentum, in the same way: hand `momentum` over as a tensor.
-- Take `optim.Adam` with `differentiable=True`. Is its final loss as bumpy in η?
+1. Start the outer descent at 0.05 instead of 0.17. Where does it end, and why there?
+2. Ask for dL/dμ, the momentum, in the same way: hand `momentum` over as a tensor.
+3. Take `optim.Adam` with `differentiable=True`. Is its final loss as bumpy in η?
 """

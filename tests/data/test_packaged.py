@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import pathlib
 import shutil
 
@@ -125,7 +126,7 @@ def test_an_npz_that_was_exchanged_is_refused(copy):
 @pytest.mark.oracle
 @pytest.mark.parametrize("name", NAMES)
 def test_it_equals_scikit_learns_copy(name):
-    datasets = pytest.importorskip("sklearn.datasets")
+    datasets = importlib.import_module("sklearn.datasets")
     theirs = getattr(datasets, f"load_{name}")()
     ours = data.load(name)
     x = theirs.images if name == "digits" else theirs.data.astype(np.float32)

@@ -5,6 +5,7 @@ The docstrings say what PyTorch does; the last test lets it do so.
 
 from __future__ import annotations
 
+import importlib
 import math
 import warnings
 from collections.abc import Callable
@@ -233,7 +234,7 @@ def test_rounding_does_not_grow_and_an_edit_survives_a_minimum() -> None:
 @pytest.mark.oracle
 @pytest.mark.filterwarnings("ignore:Detected call of .lr_scheduler.step")
 def test_this_is_what_pytorch_does() -> None:
-    pytest.importorskip("torch")
+    importlib.import_module("torch")
     theirs, optimizer = ORACLE.pytorch()
 
     def rates(build: Callable[[Any], Any], steps: int) -> list[float]:

@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import log
-from typing import Any, Unpack
+from typing import Unpack
 
 from .optimizer import Optimizer
 from .options import AT_LEAST_0, Allowed, Flags, plain
@@ -113,12 +112,12 @@ class AdEMAMix(Optimizer):
         }
         super().__init__(params, options, flags)
 
-    def _step(self, closure: Callable[[], Any] | None = None) -> Any:
+    def _advance(self) -> None:
         for group in self.param_groups:
             if group["t_alpha_beta3"] is not None:
                 beta1, _, beta3 = plain(group["betas"])
                 group["half_life"] = log(beta3) / log(beta1)  # of β₁, where that of β₃ is 1
-        return super()._step(closure)
+        super()._advance()
 
     @staticmethod
     def rule(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Unpack
 
 from .optimizer import Optimizer
-from .options import ABOVE_0, AT_LEAST_0, Allowed, Flags, plain
+from .options import AT_LEAST_0, Allowed, Flags, plain
 from .parameters import Params
 
 
@@ -149,13 +149,12 @@ class FTRL(Optimizer):
 
     For linear models with many features: p is exactly 0 where |z| ≤ λ₁, which no rule that only
     adds steps can give. `lr_power` −½ is the root. p should begin at 0, as the rule computes it
-    anew from z. Same as Keras's; pytorch_optimizer's differs.
+    anew from z; a rate of 0 leaves all as it is. Same as Keras's; pytorch_optimizer's differs.
     """
 
     state = {"z": "linear", "n": "accumulator"}
     start = {"n": "initial_accumulator_value"}
     allowed = {
-        "lr": ABOVE_0,
         "lr_power": Allowed("at most 0", lambda x, _: x <= 0),
         "initial_accumulator_value": Allowed(
             "above 0, or 0 with beta above 0",
@@ -189,6 +188,8 @@ class FTRL(Optimizer):
 
     @staticmethod
     def rule(xp, p, g, z, n, *, lr, lr_power, l1, l2, beta):
+        if lr == 0:
+            return p, z, n
         root, n = n**-lr_power, n + g**2
         new_root = n**-lr_power
         z = z + g - (new_root - root) / lr * p

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from math import inf, prod
@@ -45,7 +46,8 @@ class Distance(Optimizer):
                 f"{type(self).__name__}: the groups have lr {', '.join(map(str, rates))}, and one "
                 "distance has to do for all. Give all the same lr, or 0 to those that stay."
             )
-        for lr in rates:
+        for lr in rates:  # one, or none
+            self._begin()
             shared = self.param_groups[0] | {"lr": lr}
             self._share(dlr=self.rate(**asked(self.rate, shared)))
             first, second = self._sums()
@@ -54,6 +56,9 @@ class Distance(Optimizer):
                 self._share(k=shared["k"] + 1, **new)
                 for storage, group in self._moving():
                     storage.advance(group)
+
+    def _begin(self) -> None:
+        """What has to be known before."""
 
     def _moving(self) -> Iterator[tuple[Any, dict[str, Any]]]:
         """The storages and groups that are not frozen."""
@@ -103,7 +108,13 @@ def in_shape(value: Any, shape: tuple[int, ...]) -> Any:
 
 def asked(function: Callable[..., Any], group: Mapping[str, Any]) -> dict[str, Any]:
     """The options of the group that a function asks for."""
-    return {k: plain(group[k]) for k in inspect.signature(function).parameters if k in group}
+    return {name: plain(group[name]) for name in names(function) if name in group}
+
+
+@functools.cache
+def names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The parameters of a function."""
+    return tuple(inspect.signature(function).parameters)
 
 
 def adam_rate(*, d, lr, k, betas, use_bias_correction):
@@ -149,11 +160,10 @@ class DAdaptSGD(Distance):
         counted = {"d": d0, "dlr": 0.0, "k": 0, "numerator_weighted": 0.0, "g0_norm": 0.0}
         super().__init__(params, options | counted, flags)
 
-    def _advance(self) -> None:
+    def _begin(self) -> None:
         if self.param_groups[0]["g0_norm"] == 0:
             gradients = [a["g"] for s, group in self._moving() for a in s.arrays(group)]
             self._share(g0_norm=sum(float((g * g).sum()) for g in gradients) ** 0.5)
-        super()._advance()
 
     @staticmethod
     def rate(*, d, lr, g0_norm):

@@ -173,7 +173,7 @@ class Newton(SecondOrder):
             group["alpha"] = alpha
             assert isinstance(storage, Storage)
             for p, one in zip(moving, d):
-                if p in storage.place:
+                if p in storage.place:  # the rule gets n where others get g
                     storage.view(p, "g")[...] = -self._sign * one
 
     @staticmethod

@@ -83,9 +83,9 @@ class Sophia(Optimizer):
                 returned = closure()
         due = [
             p
-            for group in self.param_groups
+            for group, storage in zip(self.param_groups, self._storages)
             for p in group["params"]
-            if p.grad is not None and self.state_of(p)["t"] % plain(group["update_period"]) == 0
+            if p.grad is not None and storage.entry(p)[0] % plain(group["update_period"]) == 0
         ]
         if self._hessian is not None:
             self._estimates = self._fitting(self._hessian)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+import textwrap
 
 import pytest
 
@@ -97,3 +99,17 @@ def test_rules_are_short(kind: type[Optimizer]) -> None:
     assert len([line for line in body.splitlines() if line.strip()]) <= (
         12 if kind in basic else 25
     )
+
+
+def lines_of(rule: Any) -> int:
+    """The lines of a rule's body, without its docstring."""
+    text = textwrap.dedent(inspect.getsource(rule))
+    body = next(n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef)).body
+    body = body[1:] if ast.get_docstring(ast.parse(text).body[0]) else body  # type: ignore[arg-type]
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_rule_is_as_short_as_its_paper(name: str) -> None:
+    classics = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamw")
+    assert lines_of(OPTIMIZERS[name].kind.rule) <= (12 if name in classics else 25)

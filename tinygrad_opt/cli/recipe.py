@@ -35,6 +35,9 @@ STARTING_RATES = {
 # Rules that look at the curvature of one loss, or at its sign from step to step.
 FULL_BATCH = {"LBFGS", "Rprop", "Newton", "ConjugateGradient"}
 
+# Rules whose weights are a function of the rate, or that need no schedule.
+CONSTANT_RATE = {"FTRL", "SGDScheduleFree", "AdamWScheduleFree"}
+
 
 class Recipe:
     """Everything that a run is made of; ValueError or TypeError for words that make no sense."""
@@ -56,7 +59,9 @@ class Recipe:
         self.options = _options(self.entry, words)
         self.optimizer = self._optimizer()
         updates = self.epochs * len(self.batches)
-        self.schedule = _schedule(words.schedule, _at_least(0, "--warmup", words.warmup), updates)
+        shape = "constant" if self.rule in CONSTANT_RATE else "cosine"
+        warmup = _at_least(0, "--warmup", words.warmup)
+        self.schedule = _schedule(words.schedule or shape, warmup, updates)
         self.scheduler = lr_scheduler.ScheduleLR(self.optimizer, self.schedule)
 
     def _optimizer(self) -> Any:

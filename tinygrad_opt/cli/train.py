@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--lr", type=float, metavar="RATE", help="learning rate (one that suits the optimizer)")
     add("--momentum", type=float, metavar="M", help="for optimizers that have it")
     add("--weight-decay", type=float, metavar="λ", help="the optimizer's own")
-    add("--schedule", default="cosine", metavar="S", help="a name, or an expression (cosine)")
+    add("--schedule", metavar="S", help="a name, or an expression (cosine)")
     add("--warmup", type=int, default=0, metavar="STEPS", help="updates that lead up to the rate")
     add("--epochs", type=int, default=30, metavar="N", help="passes over the data (30)")
     add("--batch", metavar="SIZE", help="examples for one update, or full (32)")

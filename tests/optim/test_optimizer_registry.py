@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 import textwrap
+from typing import Any
 
 import pytest
 

@@ -46,7 +46,7 @@ Table = tuple[list[str], list[list[Any]]]
 
 def _optimizers() -> Table:
     rows = [
-        [name, one.equation, one.defaults_text, one.fixes, f"{one.paper}, {one.year}"]
+        [name, one.equation, one.defaults_text, one.fixes, f"{one.year}, {one.paper}"]
         for name, one in OPTIMIZERS.items()
     ]
     return ["name", "update", "defaults", "what it fixes", "source"], rows

@@ -375,8 +375,8 @@ def test_a_sparkline_shows_the_shape() -> None:
         cosine(3).sparkline(0)
 
 
+@pytest.mark.oracle  # with matplotlib, which the suite does without
 def test_a_plot_shows_the_used_steps_and_what_is_held() -> None:
-    pytest.importorskip("matplotlib")
     (axes,) = (warmup(5) >> cosine(15)).plot().axes
     line, end = axes.lines
     assert list(line.get_xdata()) == list(range(20))

@@ -28,7 +28,7 @@ CASES = pathlib.Path(__file__).with_name("optimizers.json")
 SHAPES = [(4, 3), (3,), (2, 3, 2), ()]  # the first two are one group, the others another
 MATRICES = [(4, 3), (1, 3), (3, 4), (1, 1)]  # the same numbers, where only matrices will do
 STEPS = 50
-SEEN = [0, 1, 2, 4, 5, 6, 13, 19, 21, 29, 30, 39, 49]  # after these steps, counted from 0, parameters are kept
+SEEN = [0, 1, 2, 4, 5, 6, 13, 19, 21, 29, 30, 39, 49]  # steps from 0 whose results are kept
 FROZEN, WHILE = 1, range(20, 30)  # this parameter has no gradient in these steps
 
 OPTIONS: dict[str, dict[str, dict[str, Any]]] = {

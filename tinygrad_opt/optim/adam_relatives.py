@@ -56,8 +56,8 @@ class NAdam(Optimizer):
         p ← p − η [(1 − μ) / (1 − Π) g + μ′ / (1 − Π μ′) m] / (√v̂ + ε)
 
     ψ is `momentum_decay`: the momentum μ grows to β₁ slowly, and Π, which starts at 1, is what all
-    of them shrink a start by. Keras has ψ = 1, Optax a constant μ. PyTorch keeps Π in float32, and is
-    a billionth off in float64 unless that is its default dtype.
+    of them shrink a start by. Keras has ψ = 1, Optax a constant μ. PyTorch keeps Π in float32, and
+    is a billionth off in float64 unless that is its default dtype.
     """
 
     state = {"Pi": "mu_product", "m": "exp_avg", "v": "exp_avg_sq"}

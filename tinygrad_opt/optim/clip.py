@@ -28,8 +28,8 @@ Parameters = Tensor | Iterable[Tensor]
 def before_step(transform: Callable[..., Any], *args: Any, **options: Any) -> Hook:
     """A step pre-hook that applies a transform to the parameters of its optimizer.
 
-    A transform that asks for `t` is told how many steps were made. As in PyTorch the hook runs before
-    a closure: with `step(closure)` transform the gradients inside the closure instead.
+    A transform that asks for `t` is told how many steps were made. As in PyTorch the hook runs
+    before a closure: with `step(closure)` transform the gradients inside the closure instead.
     """
     asks = "t" in inspect.signature(transform).parameters and "t" not in options
 

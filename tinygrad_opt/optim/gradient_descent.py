@@ -70,8 +70,8 @@ class ASGD(Optimizer):
 
     The path circles around the minimum; its mean p̄ comes closer. λ̃ is `lambd`. ηₜ starts as η and μ
     as 1, so that until t₀ the mean is p itself. It stays in the state, as `ax`, and p goes its own
-    way; for a mean of any optimizer's path there is averaging. PyTorch keeps ηₜ and μ in float32, and
-    is a billionth off in float64 unless that is its default dtype.
+    way; for a mean of any optimizer's path there is averaging. PyTorch keeps ηₜ and μ in float32,
+    and is a billionth off in float64 unless that is its default dtype.
     """
 
     state = {"eta": "eta", "mu": "mu", "p_mean": "ax"}

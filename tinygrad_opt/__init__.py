@@ -16,8 +16,9 @@ from . import nn, optim
 from .autograd import grad
 from .creation import *
 from .derivatives import hessian, hvp, jacobian, jvp, value_and_grad, vjp
-from .device import Device, DeviceError, default_device, use_device
+from .device import Device, DeviceError, OutOfMemory, default_device, use_device
 from .gradcheck import gradcheck, gradgradcheck
+from .kernels import use_kernels
 from .nn.functional import dropout as _dropout
 from .operation import enable_grad, fused, is_grad_enabled, no_grad, op
 from .ops import *

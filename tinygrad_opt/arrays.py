@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .device import Device, default_device
-from .operation import Variable, is_grad_enabled
+from .device import Device, DeviceError, default_device
+from .operation import Variable, is_grad_enabled, there
 
 
 def as_array(data: Any, dtype: Any, device: str | Device | None) -> tuple[Any, Device]:
@@ -16,9 +16,8 @@ def as_array(data: Any, dtype: Any, device: str | Device | None) -> tuple[Any, D
         data = np.asarray(data) if isinstance(data, np.ndarray) else data  # no np.matrix
         home = Device.of(data)
         target = home if device is None else Device(device)
-        array = data if dtype is None else data.astype(np.dtype(dtype), copy=False)
-        if target is not home:
-            array = target.from_host(home.to_host(array))
+        array = data if dtype is None else there(home, data.astype, np.dtype(dtype), copy=False)
+        array = target.put(array)
     else:
         target = default_device() if device is None else Device(device)
         host = np.asarray(_plain(data), dtype)
@@ -30,6 +29,22 @@ def as_array(data: Any, dtype: Any, device: str | Device | None) -> tuple[Any, D
             f"Tensor: {array.dtype} data is not numeric; give floats, integers or truths."
         )
     return array, target
+
+
+def raw_value(symbol: str, value: Any, device: Device) -> Any:
+    """What is to be written into an array of this device: a number, or an array there."""
+    raw = getattr(value, "_data", value)
+    if isinstance(raw, (list, tuple)):
+        return device.from_host(raw)
+    if not isinstance(value, Variable) and not getattr(raw, "ndim", 0):
+        return raw
+    home = value.device if isinstance(value, Variable) else Device.of(raw)
+    if home is not device:
+        raise DeviceError(
+            f"x {symbol} ...: x is on {device}, the value on {home}. Nothing moves by itself: "
+            f'write tensor(value, device="{device}").'
+        )
+    return raw
 
 
 def check_float(array: Any) -> None:

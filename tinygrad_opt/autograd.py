@@ -16,7 +16,18 @@ import numpy as np
 
 from . import operation
 from .constants import ones
-from .operation import PICK, Shape, Variable, clone, enable_grad, pick_each, record_mode, wrap
+from .device import Device
+from .operation import (
+    PICK,
+    Shape,
+    Variable,
+    clone,
+    enable_grad,
+    pick_each,
+    record_mode,
+    there,
+    wrap,
+)
 
 # ---- the backward pass ------------------------------------------------------------------------
 
@@ -37,6 +48,7 @@ def _sweep(
         device = tensor.device
         _send(arrived, heap, tensor._node or tensor, g, g)
     xp = operation.namespace if create_graph else device.xp
+    in_place = not (create_graph or targets)
     oldest = max(targets) if targets and all(type(key) is int for key in targets) else 0
     while heap:
         node = heappop(heap)
@@ -61,7 +73,7 @@ def _sweep(
                 x = _leaf_behind(x, kept[i])
             if x is not None and (x if x._base is None else x._base)._change[0] > -number:
                 raise RuntimeError(_changed_since(plan.op.name, x))
-        args, terms = kept, plan.terms
+        args, terms = kept, plan.terms if xp is np else plan.kernels
         if plan.shape_only:
             args = [Shape(a) if type(a) is tuple else a for a in kept]
         if create_graph:
@@ -69,7 +81,11 @@ def _sweep(
         elif plan.arrives:
             g = plan.arrives(xp, g, output)
         for i, derivative in terms:
-            part = derivative(xp, g, output, *args, **params)
+            if in_place and i in plan.fills:
+                room = _room_for(inputs[i], arrived)
+                part = derivative(xp, g, output, *args, **params, out=room)
+            else:
+                part = derivative(xp, g, output, *args, **params)
             shape = args[i].shape
             if part.shape != shape:
                 part = _sum_to(xp, part, shape, plan.op.name)
@@ -129,9 +145,21 @@ def _own(part: Any, g: Any) -> Any:
         if part.is_sparse:
             return part
         raw = part._data
-    if part is g or type(g) is list or raw.base is not None or not raw.flags.c_contiguous:
+    lent = raw.base is not None and type(raw.base) is not bytearray  # the memory of an optimizer
+    if part is g or type(g) is list or lent or not raw.flags.c_contiguous:
         return clone(part) if raw is not part else part.copy()
     return part
+
+
+def _room_for(x: Any, arrived: dict[Any, Any]) -> Any:
+    """Where a leaf wants its gradient written, while nothing else is there; or None."""
+    if type(x) is tuple or x in arrived or x.grad is not None or x._home is None:
+        return None
+    home = x._home()
+    room, like = None if home is None else home.room(), x._data
+    if room is None or (room.dtype, room.shape) != (like.dtype, like.shape):
+        return None
+    return room if Device.of(room) is x.device else None  # it may have moved since
 
 
 def _leaf_behind(node: Any, view: Any) -> Any:
@@ -245,6 +273,10 @@ def backward(y: Any, gradient: Any = None, create_graph: bool = False) -> None:
     """
     if create_graph and not operation.recording():
         return enable_grad()(backward)(y, gradient, create_graph)
+    there(y.device, _backward, y, gradient, create_graph)
+
+
+def _backward(y: Any, gradient: Any, create_graph: bool) -> None:
     seed = _seed("backward", y, gradient, create_graph)
     for leaf, g in _sweep([(y, seed)], create_graph).items():
         new = _finish(leaf, g, create_graph)
@@ -271,8 +303,13 @@ def grad(
     xs = [inputs] if one else list(inputs)
     ys = [outputs] if isinstance(outputs, Variable) else list(outputs)
     gs = [grad_outputs] if isinstance(outputs, Variable) else list(grad_outputs or [None] * len(ys))
-    if len(gs) != len(ys):
+    if not ys or len(gs) != len(ys):
         raise ValueError(f"grad: there are {len(ys)} outputs and {len(gs)} gradients for them.")
+    results = there(ys[0].device, _grad, ys, xs, gs, create_graph, allow_unused)
+    return results[0] if one else results
+
+
+def _grad(ys: Any, xs: Any, gs: Any, create_graph: bool, allow_unused: bool) -> tuple[Any, ...]:
     for i, x in enumerate(xs):
         if not x._requires_grad:
             raise RuntimeError(
@@ -291,4 +328,4 @@ def grad(
             )
         g = arrived.get(key)
         results.append(None if g is None else _finish(x, _own(g, g), create_graph))
-    return results[0] if one else tuple(results)
+    return tuple(results)

@@ -1,7 +1,7 @@
-"""Small constant arrays, made once: a Python number would be converted at every call.
+"""Small constant arrays, made once: a number would be converted, an array launched, at every call.
 
 `ones` turns a sum over the first axis into a product, ``ones.dot(a)``, several times faster than a
-reduction for the sizes of layers. On a GPU constants are made anew: they belong to one device.
+reduction for the sizes of layers. Everybody holds the same arrays: nobody may write into them.
 """
 
 from __future__ import annotations
@@ -13,22 +13,33 @@ import numpy as np
 
 
 @functools.lru_cache(maxsize=1024)
-def _cached(kind: str, shape: Any, dtype: Any) -> Any:
+def _on_cpu(kind: str, shape: Any, dtype: Any) -> Any:
     array = getattr(np, kind)(shape, dtype=dtype)
-    array.flags.writeable = False  # everybody holds the same one
+    array.flags.writeable = False
     return array
+
+
+@functools.lru_cache(maxsize=1024)
+def _on_gpu(xp: Any, index: int, kind: str, shape: Any, dtype: Any) -> Any:
+    return getattr(xp, kind)(shape, dtype=dtype)
+
+
+def _constant(xp: Any, kind: str, shape: Any, dtype: Any) -> Any:
+    if xp is np:
+        return _on_cpu(kind, shape, dtype)
+    return _on_gpu(xp, xp.cuda.runtime.getDevice(), kind, shape, dtype)
 
 
 def zero(xp: Any, dtype: Any) -> Any:
     """0 as a 0-d array."""
-    return _cached("zeros", (), dtype) if xp is np else xp.zeros((), dtype)
+    return _constant(xp, "zeros", (), dtype)
 
 
 def ones(xp: Any, shape: Any, dtype: Any) -> Any:
     """Ones of this shape."""
-    return _cached("ones", shape, dtype) if xp is np else xp.ones(shape, dtype)
+    return _constant(xp, "ones", shape, dtype)
 
 
 def positions(xp: Any, n: int) -> Any:
     """0, 1, … n − 1."""
-    return _cached("arange", n, np.intp) if xp is np else xp.arange(n)
+    return _constant(xp, "arange", n, np.intp)

@@ -11,15 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from .device import Device, default_device, generator, manual_seed
-from .operation import Variable, wrap
+from .device import Device, default_device
+from .operation import Variable, there, wrap
+from .random_numbers import generator, manual_seed
 from .tensor import Tensor
 
 __all__ = [
     "arange",
+    "asnumpy",
     "empty",
     "empty_like",
     "eye",
+    "from_dlpack",
     "from_numpy",
     "full",
     "full_like",
@@ -43,12 +46,17 @@ Where = str | Device | None
 def tensor(
     data: Any, dtype: Any = None, device: Where = None, requires_grad: bool = False
 ) -> Tensor:
-    """A new tensor with a copy of the data; see `Tensor` for what becomes of numbers and lists."""
+    """A new tensor with a copy of the data; see `Tensor` for what becomes of numbers and lists.
+
+    Without a device, Tensors and CuPy arrays stay on theirs; all else goes to the default device.
+    """
     if isinstance(data, Variable):
         device = data.device if device is None else device
         data = data._data
-    if hasattr(data, "copy") and hasattr(data, "dtype"):
-        data = data.copy()
+    elif device is None and isinstance(data, np.ndarray):
+        device = default_device()
+    if isinstance(data, np.ndarray) or hasattr(data, "__cuda_array_interface__"):
+        data = there(Device.of(data), data.copy)
     return Tensor(data, dtype, device, requires_grad)
 
 
@@ -57,6 +65,20 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy: a {type(array).__name__} is no NumPy array. Use tensor(...).")
     return Tensor(array)
+
+
+from_dlpack = Tensor.from_dlpack
+
+
+def asnumpy(data: Any) -> np.ndarray[Any, Any]:
+    """The values of a Tensor or a raw array of any device as a NumPy array; waits for a GPU.
+
+    Its graph stays behind. What is on the CPU is shared, not copied.
+    """
+    if isinstance(data, Variable):
+        data = data._data
+    array: np.ndarray[Any, Any] = Device.of(data).to_host(data)
+    return array
 
 
 # ---- constants --------------------------------------------------------------------------------
@@ -72,28 +94,28 @@ def full(
     """Every element the same: float32 for a float, int64 for an integer."""
     if dtype is None and isinstance(value, float):
         dtype = np.float32
-    return _made(np.full(_shape((shape,)), value, dtype), device, requires_grad)
+    return _made("full", device, requires_grad, _shape((shape,)), value, dtype)
 
 
 def zeros(
     *shape: Any, dtype: Any = np.float32, device: Where = None, requires_grad: bool = False
 ) -> Tensor:
     """Zeros: `zeros(2, 3)` or `zeros((2, 3))`."""
-    return _made(np.zeros(_shape(shape), dtype), device, requires_grad)
+    return _made("zeros", device, requires_grad, _shape(shape), dtype)
 
 
 def ones(
     *shape: Any, dtype: Any = np.float32, device: Where = None, requires_grad: bool = False
 ) -> Tensor:
     """Ones: `ones(2, 3)` or `ones((2, 3))`."""
-    return _made(np.ones(_shape(shape), dtype), device, requires_grad)
+    return _made("ones", device, requires_grad, _shape(shape), dtype)
 
 
 def empty(
     *shape: Any, dtype: Any = np.float32, device: Where = None, requires_grad: bool = False
 ) -> Tensor:
     """Room for values that are still to be written; what stands there is arbitrary."""
-    return _made(np.empty(_shape(shape), dtype), device, requires_grad)
+    return _made("empty", device, requires_grad, _shape(shape), dtype)
 
 
 def eye(
@@ -104,7 +126,7 @@ def eye(
     requires_grad: bool = False,
 ) -> Tensor:
     """Ones on the diagonal of an n × m matrix (m = n when not given), zeros elsewhere."""
-    return _made(np.eye(n, m, dtype=dtype), device, requires_grad)
+    return _made("eye", device, requires_grad, n, m, 0, dtype)
 
 
 def zeros_like(t: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -140,9 +162,9 @@ def arange(
 ) -> Tensor:
     """start, start + step, … below stop; integers give int64, floats float32."""
     first, end = (0, start) if stop is None else (start, stop)
-    values = np.arange(first, end, step)
+    values = _made("arange", device, False, first, end, step)
     dtype = dtype or (np.float32 if values.dtype == np.float64 else values.dtype)
-    return _made(values.astype(dtype), device, requires_grad)
+    return values.to(dtype).requires_grad_(requires_grad)
 
 
 def linspace(
@@ -154,7 +176,7 @@ def linspace(
     requires_grad: bool = False,
 ) -> Tensor:
     """Evenly spaced values from start to stop, both included."""
-    return _made(np.linspace(start, stop, steps).astype(dtype), device, requires_grad)
+    return _moved(np.linspace(start, stop, steps).astype(dtype), device, requires_grad)
 
 
 # ---- random numbers ---------------------------------------------------------------------------
@@ -165,7 +187,7 @@ def rand(
 ) -> Tensor:
     """Uniform in [0, 1)."""
     values = generator().random(_shape(shape), _drawn(dtype))
-    return _made(values.astype(dtype, copy=False), device, requires_grad)
+    return _moved(values.astype(dtype, copy=False), device, requires_grad)
 
 
 def randn(
@@ -173,7 +195,7 @@ def randn(
 ) -> Tensor:
     """Normal with mean 0 and variance 1."""
     values = generator().standard_normal(_shape(shape), _drawn(dtype))
-    return _made(values.astype(dtype, copy=False), device, requires_grad)
+    return _moved(values.astype(dtype, copy=False), device, requires_grad)
 
 
 def randint(
@@ -181,7 +203,7 @@ def randint(
 ) -> Tensor:
     """Integers, low ≤ n < high; with one bound 0 ≤ n < low."""
     low, high = (0, low) if high is None else (low, high)
-    return _made(generator().integers(low, high, _shape((shape,)), dtype), device, False)
+    return _moved(generator().integers(low, high, _shape((shape,)), dtype), device, False)
 
 
 def rand_like(t: Tensor, requires_grad: bool = False) -> Tensor:
@@ -209,7 +231,15 @@ def _drawn(dtype: Any) -> Any:
     return np.float64 if np.dtype(dtype) == np.float64 else np.float32
 
 
-def _made(host: np.ndarray[Any, Any], device: Where, requires_grad: bool) -> Tensor:
+def _made(name: str, device: Where, requires_grad: bool, *args: Any) -> Tensor:
+    """What the array module's function of this name makes, on the device itself."""
     place = default_device() if device is None else Device(device)
-    made: Tensor = wrap(np.asarray(host) if place.kind == "cpu" else place.from_host(host), place)
+    made: Tensor = wrap(there(place, getattr(place.xp, name), *args), place)
     return made.requires_grad_(requires_grad)
+
+
+def _moved(host: Any, device: Where, requires_grad: bool) -> Tensor:
+    """Values from the host."""
+    place = default_device() if device is None else Device(device)
+    moved: Tensor = wrap(place.from_host(host), place)
+    return moved.requires_grad_(requires_grad)

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from .device import DeviceError
+from .device import DeviceError, out_of_memory
+from .kernels import Kernel
 
 FLOAT32 = np.dtype(np.float32)
 _tick = itertools.count(1).__next__  # one clock for nodes and for changes: newer is larger
@@ -45,6 +46,7 @@ class Variable:
     _hooks: list[Callable[[Any], Any]] | None = None
     _change: tuple[int, str] = NEVER_CHANGED
     _base: Variable | None = None
+    _home: Any = None  # a reference to where its optimizer wants the gradient written
 
 
 IN_GRAPH = Variable()  # the base of what shows the memory of a result, which must stay as it is
@@ -136,6 +138,7 @@ class Op:
                 "…) above a function, with one derivative for each input."
             )
         self.value, self.name, self.derivatives = value, value.__name__.lstrip("_"), derivatives
+        self.kernel = Kernel(value)
         self.each, self.composition, self.casts = each, composition, casts
         self.shapes_only, self.arrives = shapes_only, arrives
         self.explain = explain or explain_broadcast
@@ -198,7 +201,7 @@ def _function(op: Op) -> Callable[..., Any]:
     ``(-number, plan, inputs, kept, output, params, hooks)``. Inputs are nodes or leaves; kept are
     their arrays where a derivative reads them, else only their shapes.
     """
-    value, arity, name, casts, composition = op.value, op.arity, op.name, op.casts, op.composition
+    value, arity, casts, composition = op.value, op.arity, op.casts, op.composition
     plans = op.plans
 
     def call(*inputs: Any, **params: Any) -> Any:
@@ -215,7 +218,7 @@ def _function(op: Op) -> Callable[..., Any]:
                 wants = wants + wants + x._requires_grad
                 if x.device is not device:
                     if device is not None:
-                        raise DeviceError(_two_devices(name, device, x.device))
+                        raise DeviceError(_two_devices(op, inputs))
                     device = x.device
             else:
                 arrays.append(op.number(x))
@@ -224,11 +227,16 @@ def _function(op: Op) -> Callable[..., Any]:
         if device is None:
             return call(tensor_class(inputs[0]), *inputs[1:], **params)
         try:
-            y = value(device.xp, *arrays, **params)
+            if device.xp is np:
+                y = value(np, *arrays, **params)
+            else:
+                y = there(device, op.kernel, device.xp, *arrays, **params)
         except (ValueError, TypeError) as error:
-            shapes = [np.shape(a) for a in arrays]
+            shapes = [getattr(a, "shape", ()) for a in arrays]
             kind = ValueError if isinstance(error, ValueError) else TypeError
             raise kind(op.explain_error(error, *shapes, **params)) from None
+        except MemoryError as error:
+            raise out_of_memory(device, error) from None
         saved = None
         if type(y) is tuple:
             if composition is None:
@@ -239,7 +247,7 @@ def _function(op: Op) -> Callable[..., Any]:
         if isinstance(y, np.generic):
             y = np.asarray(y)
         if y.dtype is not FLOAT32 and not casts:
-            y = _weak(y, arrays, value, device.xp, params)
+            y = _weak(y, arrays, value, device, params)
         if wants & (wants - 1) and recording():
             kept = y if saved is None else saved
             made = node(wants, origins, arrays, kept, params)
@@ -257,7 +265,7 @@ def _function(op: Op) -> Callable[..., Any]:
         if not plan.terms:
             return None
         for i in plan.shape_only:
-            arrays[i] = np.shape(arrays[i])
+            arrays[i] = getattr(arrays[i], "shape", ())
         for i in plan.unlinked:
             origins[i] = None
         return (-_tick(), plan, origins, arrays, output if plan.keep_output else None, params, [])
@@ -305,19 +313,37 @@ def _several(ys: Any, device: Any, node: Any) -> tuple[Any, ...]:
     return pick_each(ys, device, (*node[:4], ys, *node[5:]))
 
 
-def _weak(y: Any, arrays: Sequence[Any], value: Any, xp: Any, params: dict[str, Any]) -> Any:
+def there(device: Any, function: Callable[..., Any], *args: Any, **params: Any) -> Any:
+    """Call a function where new arrays land on this device, which with one GPU they always do."""
+    try:
+        if not device.guarded:
+            return function(*args, **params)
+        with device.activate():
+            return function(*args, **params)
+    except MemoryError as error:
+        raise out_of_memory(device, error) from None
+
+
+def _weak(y: Any, arrays: Sequence[Any], value: Any, device: Any, params: dict[str, Any]) -> Any:
     """A float dtype comes only from the same dtype; integers and numbers alone give float32."""
     if y.dtype.kind != "f" or y.dtype in [a.dtype for a in arrays if hasattr(a, "dtype")]:
         return y
     if y.dtype == np.float16 and len(arrays) == 1:  # what NumPy makes of bytes: too few digits
-        return value(xp, arrays[0].astype(FLOAT32), **params)
-    return y.astype(FLOAT32)
+        return there(device, lambda: value(device.xp, arrays[0].astype(FLOAT32), **params))
+    return there(device, y.astype, FLOAT32)
 
 
-def _two_devices(name: str, first: Any, second: Any) -> str:
+def _two_devices(op: Op, inputs: Sequence[Any]) -> str:
+    """Where the inputs are that do not meet, by their names, and what to move."""
+    found: dict[Any, tuple[str, str]] = {}
+    for i, x in enumerate(inputs):
+        if isinstance(x, Variable):
+            name = op.parameters[i] if i < op.arity else f"input {i}"
+            found.setdefault(x.device, (x.name or name, "model" if x.name else name))
+    (here, (first, its)), (there, (second, other)) = list(found.items())[:2]
     return (
-        f"{name}: the first tensor is on {first}, the second on {second}. Nothing moves by itself: "
-        f'write a.to("{second}") or b.to("{first}").'
+        f"{op.name}: {first} is on {here}, {second} on {there}. Nothing moves by itself: write "
+        f'{its}.to("{there}") or {other}.to("{here}").'
     )
 
 
@@ -350,12 +376,15 @@ class Plan:
     """Which derivatives run for these wanted inputs, and what they read, known before any call.
 
     An input that no running derivative reads is not kept alive, only its shape, and may be changed.
-    A fused operation keeps all, for its composition.
+    A fused operation keeps all, for its composition. `terms` are pairs of an input and its
+    derivative, `kernels` the same for a GPU, `fills` those that write into an array given as out.
     """
 
     __slots__ = (
         "arrives",
+        "fills",
         "keep_output",
+        "kernels",
         "op",
         "reads",
         "reads_again",
@@ -375,6 +404,8 @@ class Plan:
             (False, ()) if op.shapes_only else _reads(derivative, len(wanted))
             for _, derivative in self.terms
         ]
+        self.fills = {i for i, d in self.terms if "out" in _parameters(d)}
+        self.kernels = [(i, d if i in self.fills else Kernel(d)) for i, d in self.terms]
         self.arrives = op.arrives
         self.keep_output = any(output for output, _ in read)
         if op.arrives:
@@ -396,6 +427,12 @@ def pick_each(ys: Any, device: Any, whole: Any) -> tuple[Any, ...]:
         wrap(y, device, (-_tick(), PICK, [whole], [], None, {"place": place}, []))
         for place, y in enumerate(ys)
     )
+
+
+def _parameters(derivative: Callable[..., Any]) -> tuple[str, ...]:
+    """What a derivative asks for by name; nothing is known of what is no plain function."""
+    code = getattr(derivative, "__code__", None)
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if code else ()
 
 
 def _reads(derivative: Callable[..., Any], count: int) -> tuple[bool, tuple[int, ...]]:

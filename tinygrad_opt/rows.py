@@ -14,7 +14,7 @@ from typing import Any
 
 from . import ops
 from .device import Device
-from .operation import fused, wrap
+from .operation import fused, there, wrap
 from .tensor import Tensor
 
 
@@ -36,8 +36,8 @@ class RowGradient(Tensor):
     @property
     def _data(self) -> Any:
         if self._dense is None:
-            self._dense = ops.scatter_add.within(
-                self.device.xp, self.values, index=self.indices, shape=self.shape
+            self._dense = there(
+                self.device, _added_up, self.device.xp, self.values, self.indices, self.shape
             )
             if self.device.kind == "cpu":
                 self._dense.flags.writeable = False
@@ -59,18 +59,18 @@ class RowGradient(Tensor):
         return math.prod(self._shape)
 
     def coalesce(self) -> RowGradient:
-        """The same gradient, every row named once, in order."""
+        """The same gradient, every row named once, in order; waits for a GPU."""
         xp = self.device.xp
-        rows, places = xp.unique(self.indices, return_inverse=True)
+        rows, places = there(self.device, xp.unique, self.indices, return_inverse=True)
         shape = (len(rows), *self._shape[1:])
-        values = ops.scatter_add.within(xp, self.values, index=places, shape=shape)
+        values = there(self.device, _added_up, xp, self.values, places, shape)
         return RowGradient(rows, values, self._shape, self.device)
 
     def __add__(self, other: Any) -> Any:
         if isinstance(other, RowGradient):
-            xp = self.device.xp
-            indices = xp.concatenate([self.indices, other.indices])
-            values = xp.concatenate([self.values, other.values])
+            join = self.device.xp.concatenate
+            indices = there(self.device, join, [self.indices, other.indices])
+            values = there(self.device, join, [self.values, other.values])
             return RowGradient(indices, values, self._shape, self.device)
         if isinstance(other, Tensor):
             return self.detach() + other
@@ -88,11 +88,15 @@ class RowGradient(Tensor):
         return f"RowGradient({len(self.indices)} rows of {self.shape})"
 
 
+def _added_up(xp: Any, values: Any, indices: Any, shape: tuple[int, ...]) -> Any:
+    return ops.scatter_add.within(xp, values, index=indices, shape=shape)
+
+
 def _lookup(weight: Tensor, indices: Any, padding_idx: int | None) -> Tensor:
     rows: Tensor = weight[indices]
     if padding_idx is None:
         return rows
-    padding = wrap((indices == padding_idx)[..., None], weight.device)
+    padding = (wrap(indices, weight.device) == padding_idx)[..., None]
     result: Tensor = ops.where(padding, rows.detach(), rows)
     return result
 
@@ -122,5 +126,6 @@ def lookup(
     that are to be differentiated, get an ordinary one.
     """
     function = _lookup_rows if sparse and weight.is_leaf else _lookup
-    result: Tensor = function(weight, indices=ops.raw_index(indices), padding_idx=padding_idx)
+    rows = ops.raw_index("lookup", weight, indices)
+    result: Tensor = function(weight, indices=rows, padding_idx=padding_idx)
     return result

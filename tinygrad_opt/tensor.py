@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from . import autograd, ops
-from .arrays import as_array, check_float
+from . import autograd, dlpack, ops
+from .arrays import as_array, check_float, raw_value
 from .device import Device, DeviceError
-from .operation import IN_GRAPH, Variable, changed, connect, is_grad_enabled, show, wrap
+from .operation import IN_GRAPH, Variable, changed, connect, is_grad_enabled, show, there, wrap
 
 Method = Callable[..., "Tensor"]
 
@@ -209,7 +209,7 @@ class Tensor(Variable):
             return self
         if self._node is not None and is_grad_enabled():
             raise DeviceError("to: this tensor is part of a graph. Move its inputs instead.")
-        moved: Tensor = wrap(device.from_host(self.device.to_host(self._data)), device)
+        moved: Tensor = wrap(device.put(self._data), device)
         moved.name = self.name
         return moved.requires_grad_(self.requires_grad)
 
@@ -221,10 +221,28 @@ class Tensor(Variable):
         """On a GPU."""
         return self.to(f"cuda:{index}")
 
+    @staticmethod
+    def from_dlpack(array: Any) -> Tensor:
+        """A tensor that shares its memory with an array of NumPy, CuPy, PyTorch or JAX.
+
+        Nothing is copied; it stays on its device, and read-only if it was. The other way they all
+        take a Tensor, as in ``torch.from_dlpack(t.detach())``. TypeError, DeviceError or
+        BufferError for what cannot be shared.
+        """
+        return Tensor(dlpack.array_of(array))
+
+    def __dlpack__(self, **how: Any) -> Any:
+        return dlpack.capsule_of(self, **how)
+
+    def __dlpack_device__(self) -> tuple[builtins.int, builtins.int]:
+        kind, index = self._data.__dlpack_device__()
+        return builtins.int(kind), builtins.int(index)
+
     def __deepcopy__(self, memo: Any) -> Tensor:
         if self._node is not None:
             raise RuntimeError("deepcopy: only leaves can be copied. Write t.detach().clone().")
-        copy = _rebuild(type(self), self._data.copy(), self.device, self.requires_grad, self.name)
+        array = there(self.device, self._data.copy)
+        copy = _rebuild(type(self), array, self.device, self.requires_grad, self.name)
         if self.grad is not None:
             copy.grad = self.grad.detach().clone()
         memo[id(self)] = copy
@@ -320,7 +338,12 @@ class Tensor(Variable):
                 f"x {symbol} ...: x shows the memory of a result in a graph, whose value is still "
                 "needed for the gradient. Write x = x.clone() first."
             )
-        raw = getattr(value, "_data", value)
+        if self.device.kind == "cpu" and not self._data.flags.writeable:
+            raise RuntimeError(
+                f"x {symbol} ...: x shows memory that is read-only, of another library perhaps. "
+                "Write x = x.clone() first."
+            )
+        raw = raw_value(symbol, value, self.device)
         dtype = raw.dtype if hasattr(raw, "dtype") else np.asarray(raw).dtype
         if dtype.kind == "f" and self.dtype.kind != "f":
             raise TypeError(
@@ -332,7 +355,8 @@ class Tensor(Variable):
                 f"x {symbol} ...: the value requires a gradient, which writing into memory would "
                 "lose. Make a new tensor: x = x + ..., where(...) or concatenate(...)."
             )
-        self._data[ops.raw_index(index)] = raw
+        place = ops.raw_index(f"x {symbol} ...", self, index)
+        there(self.device, self._data.__setitem__, place, raw)
         changed([self], f"{symbol} in place")
         return self
 
@@ -507,8 +531,9 @@ def _rebuild(
     requires_grad: builtins.bool,
     name: str | None,
 ) -> Tensor:
-    """A leaf of this class, for copies and pickles."""
+    """A leaf of this class, for copies and, from arrays on the host, pickles."""
     tensor: Tensor = object.__new__(kind)
-    tensor._data, tensor.device = device.from_host(array), device
+    there = isinstance(array, device.xp.ndarray)
+    tensor._data, tensor.device = array if there else device.from_host(array), device
     tensor._node, tensor._requires_grad, tensor.name = None, requires_grad, name
     return tensor

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
+from ..device import Device, out_of_memory
 from . import data, doctor, lists, train
 from .console import Console
 
@@ -84,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _sentence(error: Exception) -> str:
     """What went wrong, in a line."""
     if isinstance(error, MemoryError):
-        return f"not enough memory: {error}. Make the network or the batch smaller."
+        error = out_of_memory(Device("cpu"), error)
     if isinstance(error, UnicodeEncodeError):
         return f"{error}. Set PYTHONIOENCODING=utf-8 for this terminal."
     known = (ValueError, TypeError, RuntimeError, OSError, ImportError)

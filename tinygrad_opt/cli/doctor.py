@@ -6,12 +6,11 @@ import argparse
 import importlib.metadata
 import os
 import platform
-import sys
 from typing import Any
 
 from .. import __version__
 from ..data import cache_folder, verify
-from ..device import why_no_cuda
+from . import gpu
 from .console import Console
 
 NAME = "doctor"
@@ -24,19 +23,21 @@ EXTRAS = {
     "numba": "optional: pip install 'tinygrad-opt[fast]'",
 }
 
+DAMAGED = "damaged"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """No flags of its own."""
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    """Print one line for each thing looked at; exit code 1 if the packaged data is damaged."""
+    """Print a line for each thing looked at; exit code 1 for damaged data or a GPU that fails."""
     rows = [
         ["tinygrad_opt", __version__, "ok"],
         ["python", platform.python_version(), f"{platform.system()} {platform.machine()}"],
         *(_package(name, "required: pip install tinygrad-opt") for name in ("numpy", "rich")),
         *(_package(name, hint) for name, hint in EXTRAS.items()),
-        ["cuda", *_cuda()],
+        *gpu.rows(),
         ["threads", str(os.cpu_count()), "OPENBLAS_NUM_THREADS=1 is best for small networks"],
         ["data", *_data()],
         ["downloads", str(cache_folder()), "TINYGRAD_OPT_DATA sets another folder"],
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         console.document({name: {"found": found, "says": says} for name, found, says in rows})
     else:
         console.table(["", "found", "says"], rows)
-    return 0 if _data()[1] == "ok" else 1
+    return int(any(found in (gpu.FAILS, DAMAGED) for _, found, _ in rows))
 
 
 def _package(name: str, hint: str) -> list[Any]:
@@ -55,16 +56,8 @@ def _package(name: str, hint: str) -> list[Any]:
         return [name, "no", hint]
 
 
-def _cuda() -> list[str]:
-    reason = why_no_cuda()
-    if reason is not None:
-        return ["no", reason]
-    cupy: Any = sys.modules["cupy"]
-    return [f"CuPy {cupy.__version__}", f"{cupy.cuda.runtime.getDeviceCount()} device(s)"]
-
-
 def _data() -> list[str]:
     try:
         return [f"{len(verify())} files", "ok"]
     except (ValueError, OSError) as error:
-        return ["damaged", str(error)]
+        return [DAMAGED, str(error)]

@@ -12,9 +12,9 @@ from typing import Any
 
 from .. import nn
 from ..data import DATASETS, DataLoader, Dataset, load, prepare, read_csv
-from ..device import manual_seed
 from ..optim import OPTIMIZERS, AdamW, Entry, Muon, get_optimizer, lr_scheduler, split_matrices
 from ..optim.schedules import ALIASES, SCHEDULES, Schedule, parse
+from ..random_numbers import manual_seed
 
 # Good rates for networks of a few thousand weights, found on the digits: benchmarks/family.py.
 # fmt: off

@@ -7,7 +7,7 @@ import json
 import math
 
 from ..data import DATASETS, DataLoader
-from ..device import use_device
+from ..device import default_device, use_device
 from ..teach import History, evaluate, fit
 from .console import Console, number
 from .recipe import Recipe
@@ -41,13 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--l1", type=float, default=0.0, metavar="λ", help="adds λ Σ|w| to the loss")
     add("--l2", type=float, default=0.0, metavar="λ", help="adds ½ λ Σw² to the loss")
     add("--dropout", type=float, default=0.0, metavar="P", help="share of hidden units left out")
-    add("--device", default="cpu", help="cpu, cuda or cuda:1 (cpu)")
+    add("--device", help="cpu, cuda or cuda:1 (what TINYGRAD_OPT_DEVICE says, or cpu)")
     add("--seed", type=int, default=0, help="of first weights, order and dropout (0)")
     add("--quiet", action="store_true", help="the final table only")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Train and report; exit code 1 where the training diverged or met NaN."""
+    arguments.device = arguments.device or repr(default_device())
     with use_device(arguments.device):
         return _run(arguments, console)
 

@@ -11,16 +11,21 @@ from ..device import Device, default_device
 from ..operation import wrap
 from ..tensor import Tensor
 from .dataset import Array, Dataset, examples
+from .residence import OnDevice, OnHost
 
 
 class DataLoader:
     """Pairs of Tensors (x, y), a batch at a time, in a new order at each pass.
 
     ``data`` is a `Dataset` (from `prepare`: others are not scaled yet) or a pair x (N, ...),
-    y (N, ...); the arrays keep their dtype and move to the device once. ``batch_size`` 1 is
-    stochastic, None takes all examples at once, in their own order; the last batch is smaller, or
-    left out with ``drop_last``. The order of pass e is drawn from (seed, e) and touches no other
-    random numbers. ValueError for gaps, negative labels, unequal lengths, no data or no batch.
+    y (N, ...); the arrays keep their dtype. ``batch_size`` 1 is stochastic, None takes all examples
+    at once, in their own order; the last batch is smaller, or left out with ``drop_last``. The
+    order of pass e is drawn from (seed, e) and touches no other random numbers. ValueError for
+    gaps, negative labels, unequal lengths, no data or no batch.
+
+    The examples move to the device once and batches are gathered there, so that a pass uploads its
+    order and no more. For data larger than the device, ``keep_on="host"`` uploads each batch while
+    the GPU works on those before. Both give the same batches, to the bit.
 
     PyTorch's loader keeps the order and takes one example unless told otherwise.
     """
@@ -33,6 +38,7 @@ class DataLoader:
         seed: int = 0,
         drop_last: bool = False,
         device: str | Device | None = None,
+        keep_on: str = "device",
     ) -> None:
         x, y = examples("DataLoader", data)
         size = len(x) if batch_size is None else batch_size
@@ -48,6 +54,11 @@ class DataLoader:
                 f"DataLoader: {len(x)} examples fill no batch of {size}, and drop_last leaves "
                 "incomplete ones out."
             )
+        if keep_on not in ("device", "host"):
+            raise ValueError(
+                f"DataLoader: keep_on is {keep_on!r}; the examples are kept on the 'device' or, if "
+                "they are too large for it, on the 'host'."
+            )
         self.device = default_device() if device is None else Device(device)
         self.batch_size = int(size)
         self.shuffle = shuffle
@@ -56,28 +67,32 @@ class DataLoader:
         self.epoch = 0  # passes begun
         self.position = 0  # batches given out in this pass; 0 once it is over
         self._resumed = False
-        self._x, self._y = self.device.from_host(x), self.device.from_host(y)
+        self._count = len(x)
+        self._examples: OnDevice | OnHost = (
+            OnDevice(self.device, (x, y))
+            if keep_on == "device" or self.device.kind == "cpu"
+            else OnHost(self.device, (x, y), min(self.batch_size, len(x)))
+        )
 
     def __len__(self) -> int:
         """The number of batches in a pass."""
-        whole, rest = divmod(len(self._x), self.batch_size)
+        whole, rest = divmod(self._count, self.batch_size)
         return whole + bool(rest and not self.drop_last)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         if not self._resumed:
             self.epoch, self.position = self.epoch + 1, 0
         self._resumed = False
-        order = self.device.from_host(self._order())
+        order = self._examples.order(self._order())
         for number in range(self.position, len(self)):
             rows = order[number * self.batch_size : (number + 1) * self.batch_size]
             self.position = number + 1
-            with self.device.activate():
-                x, y = self._x.take(rows, axis=0), self._y.take(rows, axis=0)
+            x, y = self._examples.batch(rows)
             yield wrap(x, self.device), wrap(y, self.device)
         self.position = 0
 
     def _order(self) -> Array:
-        n = len(self._x)
+        n = self._count
         if not self.shuffle or self.batch_size >= n:
             return np.arange(n)
         return np.random.default_rng((self.seed, self.epoch)).permutation(n)
@@ -90,7 +105,7 @@ class DataLoader:
             "position": self.position,
             "shuffle": int(self.shuffle),
             "batch_size": self.batch_size,
-            "examples": len(self._x),
+            "examples": self._count,
         }
 
     def load_state_dict(self, state: dict[str, int]) -> None:
@@ -120,6 +135,6 @@ class DataLoader:
     def __repr__(self) -> str:
         order = "shuffled" if self.shuffle else "in order"
         return (
-            f"DataLoader({len(self._x)} examples, {len(self)} batches of {self.batch_size}, "
+            f"DataLoader({self._count} examples, {len(self)} batches of {self.batch_size}, "
             f"{order}, seed {self.seed}, {self.device})"
         )

@@ -11,7 +11,7 @@ from .module import Module
 class Dropout(Module):
     """Zeros with probability p, and what stays times 1/(1 − p); in evaluation x itself.
 
-    Srivastava et al. 2014. The mask is drawn on the host, so a seed gives the same one everywhere.
+    Srivastava et al. 2014. A seed gives the same masks on every device, bit for bit.
     """
 
     _shown = ("p",)

@@ -9,10 +9,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import ops
+from .. import ops, random_numbers
 from ..creation import arange
-from ..device import generator
-from ..operation import changed, wrap
+from ..operation import changed, there
 from ..rows import lookup as _lookup
 from ..tensor import Tensor
 from .checks import check_indices, check_share, check_tensor
@@ -92,7 +91,8 @@ def embedding(
     """Rows of a matrix: indices (…), weight (n, dim) -> (…, dim); row padding_idx gets no gradient.
 
     With ``sparse`` the gradient is a `RowGradient`, which holds the rows that occurred and no
-    zeros. Indices outside 0 … n − 1 raise ValueError on the CPU.
+    zeros. Indices outside 0 … n − 1 raise ValueError on the CPU; on a GPU a look would wait for
+    it, and they wrap around.
     """
     n = weight.shape[0]
     check_indices("embedding", indices, n)
@@ -100,7 +100,11 @@ def embedding(
 
 
 def one_hot(labels: Tensor, num_classes: int = -1) -> Tensor:
-    """1 at the label and 0 elsewhere: integers (…) -> (…, C); C is the largest label + 1 if -1."""
+    """1 at the label and 0 elsewhere: integers (…) -> (…, C).
+
+    With num_classes -1 the C is the largest label + 1, for which a GPU is waited for. Other labels
+    raise ValueError on the CPU, and are rows of zeros on a GPU.
+    """
     check_tensor("one_hot", labels, "input")
     n = int(labels.max().item()) + 1 if num_classes == -1 else num_classes
     check_indices("one_hot", labels, n)
@@ -157,9 +161,8 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     if not training or check_share("dropout", p) == 0:
         return x
     check_tensor("dropout", x, "input")
-    keep = generator().random(x.shape, dtype="float32") >= p
-    scale = 1 / (1 - p) if p < 1 else 0.0
-    return _dropout(x, wrap(x.device.from_host(keep), x.device), scale=scale)
+    numbers = random_numbers.stream()
+    return _dropout(x, stream=numbers, first=numbers.reserve(x.size), p=float(p))
 
 
 # ---- normalization ----------------------------------------------------------------------------
@@ -188,7 +191,7 @@ def batch_norm(
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     training: bool = False,
-    momentum: float = 0.1,
+    momentum: Any = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
     """(x − x̄) / √(var x + ε) · w + b for each channel, axis 1, over all other axes.
@@ -206,8 +209,8 @@ def batch_norm(
                 "two. Use a larger batch, or eval()."
             )
         if running_mean is not None and running_var is not None:
-            _move(running_mean, x._data.mean(axis=axes), momentum)
-            _move(running_var, x._data.var(axis=axes, ddof=1), momentum)
+            there(x.device, _move, running_mean, momentum, x._data.mean, axis=axes)
+            there(x.device, _move, running_var, momentum, x._data.var, axis=axes, ddof=1)
         y = _standardize(x, axis=axes, eps=eps)
     elif running_mean is None or running_var is None:
         raise ValueError("batch_norm: without running statistics it must be training.")
@@ -228,6 +231,6 @@ def _scale_and_shift(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> T
     return y if bias is None else y + bias
 
 
-def _move(running: Tensor, batch: Any, momentum: float) -> None:
-    running._data += momentum * (batch - running._data)
+def _move(running: Tensor, momentum: Any, of_batch: Callable[..., Any], **options: Any) -> None:
+    running._data += momentum * (of_batch(**options) - running._data)
     changed([running], "batch_norm")

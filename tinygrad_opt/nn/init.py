@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..device import generator
-from ..operation import changed
+from ..operation import changed, there
+from ..random_numbers import generator
 from ..tensor import Tensor
 
 __all__ = [
@@ -39,7 +39,8 @@ __all__ = [
 def _fill(name: str, tensor: Tensor, values: Any) -> Tensor:
     if tensor._node is not None:
         raise RuntimeError(f"{name}: the tensor was made by an operation; only a leaf is filled.")
-    tensor._data[...] = tensor.device.from_host(values, tensor.dtype)
+    array = tensor.device.from_host(values, tensor.dtype)
+    there(tensor.device, tensor._data.__setitem__, ..., array)
     changed([tensor], f"init.{name}()")
     return tensor
 

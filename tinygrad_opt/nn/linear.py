@@ -10,6 +10,7 @@ import numpy as np
 
 from ..creation import empty
 from ..device import Device
+from ..operation import there
 from ..tensor import Tensor
 from . import functional as F
 from . import init
@@ -93,7 +94,7 @@ class Embedding(Module):
         """Draw new starting values."""
         init.normal_(self.weight)
         if self.padding_idx is not None:
-            self.weight._data[self.padding_idx] = 0
+            there(self.weight.device, self.weight._data.__setitem__, self.padding_idx, 0)
 
     def forward(self, indices: Tensor) -> Tensor:
         """The rows of these numbers."""

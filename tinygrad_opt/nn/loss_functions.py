@@ -2,7 +2,8 @@
 
 Prediction and target always have one shape; nothing broadcasts. Integer targets take the
 prediction's dtype; two different float dtypes raise TypeError, weights included. A weight of
-elements broadcasts to the prediction, as (C,) does to (N, C), and never the other way.
+elements broadcasts to the prediction, as (C,) does to (N, C), and never the other way. The values
+of targets are checked on the CPU alone: on a GPU a look would wait for it.
 
 Order: reducing · distances · classes · probabilities · margins.
 """
@@ -105,16 +106,14 @@ def cross_entropy(
     counts classes more or less, and the mean is over the weights of the labels. ``label_smoothing``
     mixes that share of the uniform distribution into the target. Labels equal to ``ignore_index``
     do not count; where all are ignored the mean is NaN, as in PyTorch. On the CPU labels that are
-    no classes and probabilities outside 0 … 1 raise ValueError.
+    no classes and probabilities outside 0 … 1 raise ValueError; on a GPU, where a look would wait
+    for it, such labels make the loss NaN.
     """
     check_tensor("cross_entropy", target)
     labels = target._data
-    simple = weight is None and not label_smoothing and reduction == "mean" and ignore_index < 0
-    if simple and labels.ndim == 1 and labels.dtype.kind in "iu" and target.device.kind == "cpu":
-        try:
-            return _cross_entropy(logits, target)
-        except ValueError:  # a label outside 0 … C − 1: the one to ignore, or an error below
-            pass
+    simple = weight is None and not label_smoothing and reduction == "mean"
+    if simple and labels.ndim == 1 and labels.dtype.kind in "iu":
+        return _cross_entropy(logits, target, ignore_index=ignore_index)
     check_tensor("cross_entropy", logits, "prediction")
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing}, not in 0..1.")

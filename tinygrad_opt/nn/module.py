@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from ..device import Device
-from ..operation import Variable, changed
+from ..operation import Variable, changed, there
 from ..tensor import Tensor
 from .parts import Parameter, Parts
 
@@ -126,12 +126,18 @@ class Module(Parts):
         """Move to a device, convert to a float dtype, or both: `to("cuda")`, `to("float64")`.
 
         The same Parameter objects stay, so an optimizer that holds them need not be made anew.
+        Gradients come along. Where there is no room, OutOfMemory, and nothing has moved.
         """
-        for tensor in (*self.parameters(), *self.buffers()):
-            for target in targets:
-                _convert(tensor, target)
-                if tensor.grad is not None:
-                    _convert(tensor.grad, target)
+        tensors = [*self.parameters(), *self.buffers()]
+        for tensor in tensors:
+            if tensor.grad is not None and tensor.grad.is_sparse:
+                tensor.grad = tensor.grad.detach()  # all its numbers, in one array
+        tensors += [tensor.grad for tensor in tensors if tensor.grad is not None]
+        converted = [_converted(tensor, targets) for tensor in tensors]
+        for tensor, (array, device) in zip(tensors, converted):
+            if array is not tensor._data:
+                tensor._data, tensor.device = array, device
+                changed([tensor], "Module.to()")
         return self
 
     def cpu(self) -> Self:
@@ -177,7 +183,8 @@ class Module(Parts):
         if faults:
             raise ValueError(f"load_state_dict: {'. '.join(faults)}.")
         for key, array in given.items():
-            own[key]._data[...] = own[key].device.from_host(array)
+            t = own[key]
+            there(t.device, t._data.__setitem__, ..., t.device.from_host(array))
         changed((own[key] for key in given), "load_state_dict()")
         return LoadResult(missing, unexpected)
 
@@ -199,20 +206,20 @@ class Module(Parts):
 # ---- helpers ----------------------------------------------------------------------------------
 
 
-def _convert(tensor: Tensor, target: Any) -> None:
-    """Bring a tensor to a device or, if it has floats, to a dtype; the object stays."""
-    array = tensor._data
-    if isinstance(target, Device) or str(target).startswith(("cpu", "cuda")):
-        device = Device(target)
-        if device is not tensor.device:
-            tensor._data = device.from_host(tensor.device.to_host(array))
-            tensor.device = device
-    elif np.dtype(target).kind != "f":
-        raise TypeError(f"to: a module cannot become {np.dtype(target)}; it needs floats to learn.")
-    elif array.dtype.kind == "f":
-        tensor._data = array.astype(np.dtype(target), copy=False)
-    if tensor._data is not array:
-        changed([tensor], "Module.to()")
+def _converted(tensor: Tensor, targets: tuple[Any, ...]) -> tuple[Any, Device]:
+    """The array of a tensor on another device or, if it has floats, in another dtype."""
+    array, device = tensor._data, tensor.device
+    for target in targets:
+        if isinstance(target, Device) or str(target).startswith(("cpu", "cuda")):
+            device = Device(target)
+            array = device.put(array)
+        elif np.dtype(target).kind != "f":
+            raise TypeError(
+                f"to: a module cannot become {np.dtype(target)}; it needs floats to learn."
+            )
+        elif array.dtype.kind == "f":
+            array = there(device, array.astype, np.dtype(target), copy=False)
+    return array, device
 
 
 def _host(value: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:

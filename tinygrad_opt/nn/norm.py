@@ -63,9 +63,9 @@ class BatchNorm1d(Module):
                 f"(N, {self.num_features}, L), and it is {x.shape}."
             )
         learns = self.training and self.track_running_stats
-        momentum = self.momentum or 0.0
+        momentum: Any = self.momentum or 0.0
         if learns and self.momentum is None:
-            momentum = 1 / (1 + self.num_batches_tracked.item())
+            momentum = (1 / (1 + self.num_batches_tracked.double()))._data  # nobody waits for it
         y = F.batch_norm(
             x,
             self.running_mean,

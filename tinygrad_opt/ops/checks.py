@@ -51,7 +51,10 @@ def check_same_shape(name, prediction, target):
 
 
 def check_labels(name, logits, labels, ignore_index=None):
-    """Labels must be integers, one for each row, each the number of a class (axis 1)."""
+    """Labels must be integers, one for each row, each the number of a class (axis 1).
+
+    Gives whether it is known that none is the one to ignore.
+    """
     shape = (*logits.shape[:1], *logits.shape[2:])
     if labels.dtype.kind not in "iu":
         raise TypeError(
@@ -63,14 +66,16 @@ def check_labels(name, logits, labels, ignore_index=None):
             f"{name}: logits {logits.shape} want labels of shape {shape}, not {labels.shape}."
         )
     n_classes = logits.shape[1]
-    if not isinstance(labels, numpy.ndarray) or not labels.size:
-        return
+    if not isinstance(labels, numpy.ndarray):
+        return False
+    if not labels.size:
+        return True
     unsigned = labels.view(_UNSIGNED[labels.itemsize])  # a negative label becomes a huge one
     limit = n_classes
     if labels.dtype.kind == "i":
         limit = min(limit, 1 << 8 * labels.itemsize - 1)  # in int8, −1 would become 255
     if numpy.maximum.reduce(unsigned, axis=None) < limit:
-        return
+        return ignore_index is None or ignore_index < 0
     wrong = unsigned >= limit
     if ignore_index is not None:
         wrong &= labels != ignore_index
@@ -79,3 +84,4 @@ def check_labels(name, logits, labels, ignore_index=None):
             f"{name}: label {labels.ravel()[place]} at position {place} is outside "
             f"0..{n_classes - 1} for {n_classes} classes. Labels count from 0."
         )
+    return False

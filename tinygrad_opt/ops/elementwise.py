@@ -300,18 +300,22 @@ def clip(xp, x, low=None, high=None):
     return xp.clip(x, low, high)
 
 
-@op(
-    None,
-    lambda xp, g, y, condition, a, b: xp.where(condition, g, 0),
-    lambda xp, g, y, condition, a, b: xp.where(condition, 0, g),
-)
+def _chosen(xp, g, y, condition, a, b):
+    return where.within(xp, condition, g, 0)
+
+
+def _not_chosen(xp, g, y, condition, a, b):
+    return where.within(xp, condition, 0, g)
+
+
+@op(None, _chosen, _not_chosen)
 def where(xp, condition, a, b):
     """a where the condition holds, else b.
 
     An infinite or NaN derivative in the branch not taken makes the gradient NaN, as in PyTorch and
     JAX: give that branch a harmless input by a second ``where`` inside it.
     """
-    return xp.where(condition, a, b)
+    return xp.where(xp.asarray(condition), a, b)  # an array: CuPy takes no bare truth
 
 
 # ---- rounding: flat between the jumps ---------------------------------------------------------

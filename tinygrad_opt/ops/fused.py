@@ -3,30 +3,28 @@
 The composition is the definition: tests hold the two equal in value and gradient, and gradients of
 gradients differentiate the composition. The derivatives here see raw arrays only.
 
-Order: linear · softmax and its logarithm · cross-entropy · squared error · normalization ·
-dropout.
+Order: linear · softmax and its logarithm · squared error · normalization.
 """
 
 from __future__ import annotations
 
-from ..constants import ones, positions, zero
+from ..constants import ones, zero
+from ..kernels import Kernel
 from ..operation import fused
 from .activation import relu
-from .checks import check_labels, check_same_float, check_same_shape
+from .checks import check_same_float, check_same_shape
 from .elementwise import exp, multiply, sqrt, subtract
 from .linalg import matmul
 from .reduce import logsumexp, mean
-from .shape import getitem, transpose
+from .shape import transpose
 
 __all__ = [
     "linear",
     "linear_relu",
     "softmax",
     "log_softmax",
-    "cross_entropy",
     "mse_loss",
     "standardize",
-    "dropout",
 ]
 
 # ---- linear -----------------------------------------------------------------------------------
@@ -56,11 +54,27 @@ def _explain_linear(name, x, weight, bias=(), **params):
     )
 
 
+def _product(a, b, out):
+    """a b, written into an array if one is given."""
+    return a.dot(b) if out is None or a.dtype != b.dtype else a.dot(b, out)
+
+
 _linear_derivatives = (  # they get g as rows
     lambda xp, g, y, x, weight, bias: g.dot(weight).reshape(x.shape),
-    lambda xp, g, y, x, weight, bias: g.T.dot(_rows(x)),
-    lambda xp, g, y, x, weight, bias: ones(xp, len(g), g.dtype).dot(g),
+    lambda xp, g, y, x, weight, bias, out=None: _product(g.T, _rows(x), out),
+    lambda xp, g, y, x, weight, bias, out=None: _product(ones(xp, len(g), g.dtype), g, out),
 )
+
+
+def _weighted(x, weight, bias):
+    """x Wᵀ as rows, to which this bias can be added."""
+    check_same_float("linear", x, weight)
+    y = _rows(x).dot(weight.T)
+    if bias is not None:
+        check_same_float("linear", weight, bias)
+        if bias.shape != y.shape[1:]:
+            raise ValueError("the bias would be broadcast")
+    return y
 
 
 @fused(
@@ -71,26 +85,37 @@ _linear_derivatives = (  # they get g as rows
 )
 def linear(xp, x, weight, bias=None):
     """x Wᵀ + b: x (…, in), weight (out, in), bias (out,) -> (…, out)."""
-    check_same_float("linear", x, weight)
-    y = _rows(x).dot(weight.T)
+    y = _weighted(x, weight, bias)
     if bias is not None:
-        check_same_float("linear", weight, bias)
-        if bias.shape != y.shape[1:]:
-            raise ValueError("the bias would be broadcast")
         y += bias
     return y if x.ndim == 2 else y.reshape(*x.shape[:-1], weight.shape[0])
+
+
+_relu_back = Kernel(
+    lambda xp, g, y: g * (y > 0),
+    numpy=lambda xp, g, y: xp.multiply(g, y > zero(xp, y.dtype)),
+)
+
+
+def _add_then_relu_in_place(xp, y, bias):
+    y += bias
+    return xp.maximum(y, zero(xp, y.dtype), out=y)
+
+
+_add_then_relu = Kernel(lambda xp, y, bias: xp.maximum(y + bias, 0), numpy=_add_then_relu_in_place)
 
 
 @fused(
     lambda x, weight, bias=None: relu(_linear(x, weight, bias)),
     *_linear_derivatives,
-    arrives=lambda xp, g, y: _rows(xp.multiply(g, y > zero(xp, y.dtype))),
+    arrives=lambda xp, g, y: _rows(_relu_back(xp, g, y)),
     explain=_explain_linear,
 )
 def linear_relu(xp, x, weight, bias=None):
     """max(x Wᵀ + b, 0), a layer and its activation in one pass: shapes as `linear`."""
-    y = linear.op.value(xp, x, weight, bias)
-    return xp.maximum(y, zero(xp, y.dtype), out=y)
+    y = _weighted(x, weight, bias)
+    y = xp.maximum(y, zero(xp, y.dtype), out=y) if bias is None else _add_then_relu(xp, y, bias)
+    return y if x.ndim == 2 else y.reshape(*x.shape[:-1], weight.shape[0])
 
 
 # ---- softmax and its logarithm ----------------------------------------------------------------
@@ -126,42 +151,6 @@ def log_softmax(xp, x, axis=-1):
     """x − ln Σ eˣ along an axis, without overflow."""
     x = x - x.max(axis=axis, keepdims=True)
     return x - xp.log(xp.exp(x).sum(axis=axis, keepdims=True))
-
-
-# ---- cross-entropy ----------------------------------------------------------------------------
-
-
-def _cross_entropy(logits, labels):
-    rows = labels.device.xp.arange(logits.shape[0])
-    return -mean(getitem(log_softmax(logits), (rows, labels)))
-
-
-def _cross_entropy_back(xp, g, saved, logits, labels):
-    e, total_e, index = saved
-    p = e / total_e
-    p.reshape(-1)[index] -= 1
-    p *= g / logits.shape[0]
-    return p.T
-
-
-@fused(_cross_entropy, _cross_entropy_back, None)
-def cross_entropy(xp, logits, labels):
-    """−mean ln softmax(logits)[label]: logits (N, C), integer labels (N,) -> one number.
-
-    The softmax is part of it: pass raw scores. Labels outside 0 … C − 1 raise ValueError on the
-    CPU; on a GPU the check would wait for it. Of no examples the mean is NaN.
-    """
-    check_labels("cross_entropy", logits, labels)
-    # Classes by examples: reductions over a short last axis would cost a loop start for every row.
-    n, n_classes = logits.shape
-    z = logits.T.copy()
-    z -= xp.maximum.reduce(z)
-    e = xp.exp(z)
-    total_e = ones(xp, n_classes, e.dtype).dot(e)
-    place = positions(xp, n)
-    index = labels.astype(place.dtype, copy=False) * n + place  # in uint8, label · n overflows
-    losses = xp.log(total_e) - z.reshape(-1)[index]
-    return ones(xp, n, e.dtype).dot(losses) / n, (e, total_e, index)
 
 
 # ---- squared error ----------------------------------------------------------------------------
@@ -214,16 +203,3 @@ def standardize(xp, x, axis, eps):
     scale = 1 / xp.sqrt(_means(y * y, axis) + eps)
     y *= scale
     return y, (y, scale)
-
-
-# ---- dropout ----------------------------------------------------------------------------------
-
-
-@fused(
-    lambda x, keep, scale: multiply(x, keep) * scale,
-    lambda xp, g, y, x, keep, scale: g * keep * scale,
-    None,
-)
-def dropout(xp, x, keep, scale):
-    """x where keep is true, times scale; zeros elsewhere (Srivastava et al. 2014)."""
-    return x * keep * scale

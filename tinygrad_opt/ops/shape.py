@@ -11,7 +11,9 @@ from itertools import pairwise
 
 import numpy
 
-from ..operation import Variable, op
+from ..constants import positions
+from ..device import DeviceError
+from ..operation import Variable, op, there, wrap
 from .checks import axes_of
 
 __all__ = [
@@ -227,11 +229,24 @@ def pad(x, pad_width, value=0):
 # ---- picking elements -------------------------------------------------------------------------
 
 
-def raw_index(index):
-    """An index with raw arrays in place of Tensors: copies, which nobody changes afterwards."""
+def raw_index(name, x, index):
+    """An index with raw arrays of x's device in place of Tensors, lists and NumPy arrays.
+
+    They are copies, which nobody changes afterwards.
+    """
     if isinstance(index, tuple):
-        return tuple(raw_index(i) for i in index)
-    return index._data.copy() if isinstance(index, Variable) else index
+        return tuple(raw_index(name, x, i) for i in index)
+    if isinstance(index, Variable):
+        if index.device is not x.device:
+            raise DeviceError(
+                f"{name}: the tensor is on {x.device}, the index on {index.device}. Nothing moves "
+                f'by itself: write index.to("{x.device}").'
+            )
+        return there(x.device, index._data.copy)
+    if isinstance(index, (list, numpy.ndarray)):
+        nothing = isinstance(index, list) and not index
+        return x.device.from_host(numpy.array(index, numpy.intp if nothing else None))
+    return index
 
 
 def _is_basic(index):
@@ -257,8 +272,13 @@ def _getitem(xp, x, index):
 
 
 def getitem(x, index):
-    """x[index], basic or advanced; elements picked twice receive both gradients."""
-    return _getitem(x, index=raw_index(index))
+    """x[index], basic or advanced; elements picked twice receive both gradients.
+
+    On a GPU a mask of truths waits, for only the GPU knows how many it picks; lists and NumPy
+    arrays are copied to it; and gradients that meet in one element are added in any order, so that
+    their last digit may differ from run to run.
+    """
+    return _getitem(x, index=raw_index("getitem", x, index))
 
 
 def take(x, indices, axis=None):
@@ -276,10 +296,14 @@ def take_along_axis(x, indices, axis):
         raise ValueError(
             f"take_along_axis: indices {indices.shape} need as many axes as {x.shape}."
         )
-    arange = x.device.xp.arange
-    places = [arange(n).reshape(n, *[1] * (x.ndim - 1 - a)) for a, n in enumerate(x.shape)]
+    places = [_range(x, n).reshape(n, *[1] * (x.ndim - 1 - a)) for a, n in enumerate(x.shape)]
     places[axis] = indices
     return x[tuple(places)]
+
+
+def _range(x, n):
+    """0, 1, … n − 1 on the device of x."""
+    return wrap(there(x.device, positions, x.device.xp, n), x.device)
 
 
 def diagonal(x, offset=0, axis1=0, axis2=1):
@@ -287,7 +311,7 @@ def diagonal(x, offset=0, axis1=0, axis2=1):
     x = moveaxis(x, (axis1, axis2), (-2, -1))
     rows, columns = x.shape[-2:]
     down, right = builtins.max(-offset, 0), builtins.max(offset, 0)
-    i = x.device.xp.arange(builtins.max(0, builtins.min(rows - down, columns - right)))
+    i = _range(x, builtins.max(0, builtins.min(rows - down, columns - right)))
     return x[..., i + down, i + right]
 
 
@@ -295,12 +319,15 @@ def diagonal(x, offset=0, axis1=0, axis2=1):
 
 
 def repeat(x, repeats, axis=None):
-    """Each element, or each slice of an axis, that many times in a row."""
+    """Each element, or each slice of an axis, that many times in a row.
+
+    Numbers of times in a Tensor make the host wait for a GPU.
+    """
     if axis is None:
         return repeat(reshape(x, (-1,)), repeats, 0)
-    xp = x.device.xp
     repeats = repeats.tolist() if hasattr(repeats, "tolist") else repeats
-    return take(x, xp.repeat(xp.arange(x.shape[axis]), repeats), axis)
+    places = there(x.device, x.device.xp.repeat, _range(x, x.shape[axis])._data, repeats)
+    return take(x, wrap(places, x.device), axis)
 
 
 def tile(x, reps):

@@ -158,7 +158,8 @@ class SparseAdam(Optimizer):
 
     For `Embedding(…, sparse=True)`: a step costs what the batch has seen, not what the table holds.
     A row that is not seen neither decays nor moves, t counts the steps of the whole table, and ε
-    stands beside the uncorrected root. TypeError for other gradients: those are Adam's.
+    stands beside the uncorrected root. A step waits for a GPU once for each table, to
+    know how many rows were seen. TypeError for other gradients: those are Adam's.
     """
 
     state = {"m": "exp_avg", "v": "exp_avg_sq"}

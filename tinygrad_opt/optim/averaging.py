@@ -27,8 +27,8 @@ import numpy as np
 
 from ..operation import changed, wrap
 from ..tensor import Tensor
-from .flat import onto
 from .options import AT_LEAST_0, UNIT, demand
+from .places import copied, write
 
 PREFIX = "module."  # of the keys of the model in a checkpoint
 
@@ -106,16 +106,16 @@ class AveragedModel:
 
         ValueError, and nothing is changed, for a model of another shape.
         """
-        copied = self._pairs(model)
+        pairs = self._pairs(model)
         if self.n_averaged:
             floats = [b for b in self.buffers() if self.use_buffers and b.dtype.kind == "f"]
             averaged = [*self.parameters(), *floats]
             averages = [a.detach() for a in averaged]
-            currents = [wrap(onto(a.device, copied.pop(a)._data), a.device) for a in averaged]
+            currents = [wrap(a.device.put(pairs.pop(a)._data), a.device) for a in averaged]
             average_all = self.multi_avg_fn or _for_all(self.avg_fn or self._average)
             average_all(averages, currents, self.n_averaged)
             changed(averaged, "update_parameters()")
-        _copy(copied)
+        _copy(pairs)
         self.n_averaged += 1
 
     def _average(self, average: Any, current: Any, n: int) -> Any:
@@ -140,13 +140,13 @@ class AveragedModel:
     @contextmanager
     def in_place_of(self, model: Any) -> Iterator[None]:
         """The averages stand in the model inside the block; then, error or not, its own again."""
-        before = {p: p._data.copy() for p in self._pairs(model).values()}
+        before = {p: copied(p) for p in self._pairs(model).values()}
         try:
             self.copy_to(model)
             yield
         finally:
             for p, array in before.items():
-                p._data[...] = array
+                write(p, array)
             changed(before, "in_place_of()")
 
     # ---- as a model ---------------------------------------------------------------------------
@@ -266,7 +266,7 @@ class PolyakAverage(AveragedModel):
 def _copy(pairs: Mapping[Tensor, Tensor]) -> None:
     """Write values into tensors: {to: from}."""
     for to, source in pairs.items():
-        to._data[...] = onto(to.device, source._data)
+        write(to, to.device.put(source._data))
     changed(pairs, "a copy of averages")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..operation import changed, no_grad
+from .places import copied, write
 
 
 def update_bn(loader: Iterable[Any], model: Any) -> None:
@@ -21,11 +22,11 @@ def update_bn(loader: Iterable[Any], model: Any) -> None:
     modes = [(module, module.training) for module in model.modules()]
     momenta = [norm.momentum for norm in norms]
     starts = {tensor: start for norm in norms for tensor, start in _statistics(norm)}
-    before = {tensor: tensor._data.copy() for tensor in starts}
+    before = {tensor: copied(tensor) for tensor in starts}
     batches = 0
     try:
         for tensor, start in starts.items():
-            tensor._data[...] = start
+            write(tensor, start)
         for norm in norms:
             norm.momentum = None  # a plain mean
         model.train()
@@ -36,7 +37,7 @@ def update_bn(loader: Iterable[Any], model: Any) -> None:
             raise ValueError("update_bn: the loader gave no batches. Was it an iterator, used up?")
     except BaseException:
         for tensor, array in before.items():
-            tensor._data[...] = array
+            write(tensor, array)
         raise
     finally:
         for norm, momentum in zip(norms, momenta):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..operation import Variable, changed
-from .flat import Entry, onto, same_shape
+from ..operation import Variable, changed, there
+from .flat import Entry, same_shape
 from .options import Reader
 from .parameters import check_gradient
+from .places import copied, taken
 from .rule import Rule
 
 
@@ -28,7 +29,7 @@ class ByRows:
             if p._data is not self.own.get(p):
                 if p in self.own:
                     same_shape(self.rule.name, label, p, self.own[p].shape)
-                p._data = self.own[p] = p._data.copy()
+                p._data = self.own[p] = copied(p)
                 if p in self.entries:
                     self.load({p: self.entries[p]})  # in its dtype and on its device
 
@@ -50,17 +51,21 @@ class ByRows:
         options = dict(zip(self.rule.options, self.read(group)))
         moving = [p for p in self.params if p.grad is not None]
         for p in moving:
-            t, state = self.entries.get(p, (0, {}))
-            if not state:
-                state = {s: p.device.xp.zeros_like(p._data) for s in self.rule.letters}
-            self.entries[p] = t + 1, state
-            g, arrays = p.grad.coalesce(), (p._data, *state.values())
-            old, *kept = (array[g.indices] for array in arrays)
-            new = self.rule(p.device.xp, old, g.values, *kept, t=t + 1, first=t == 0, **options)
-            for array, rows in zip(arrays, new):
-                array[g.indices] = rows
+            there(p.device, self.move, p, options)
         if moving:
             changed(moving, self.rule.cause)
+
+    def move(self, p: Variable, options: Mapping[str, Any]) -> None:
+        """Apply the rule to the rows of a parameter that have a gradient."""
+        t, state = self.entries.get(p, (0, {}))
+        if not state:
+            state = {s: p.device.xp.zeros_like(p._data) for s in self.rule.letters}
+        self.entries[p] = t + 1, state
+        g, arrays = p.grad.coalesce(), (p._data, *state.values())
+        old, *kept = (array[g.indices] for array in arrays)
+        new = self.rule(p.device.xp, old, g.values, *kept, t=t + 1, first=t == 0, **options)
+        for array, rows in zip(arrays, new):
+            array[g.indices] = rows
 
     def entry(self, p: Variable) -> Entry:
         """Step count and state of a parameter; the arrays are its own."""
@@ -69,5 +74,4 @@ class ByRows:
     def load(self, entries: Mapping[Any, Entry]) -> None:
         """Continue from these step counts and states."""
         for p, (t, state) in entries.items():
-            dtype = p._data.dtype
-            self.entries[p] = t, {s: onto(p.device, a).astype(dtype) for s, a in state.items()}
+            self.entries[p] = t, {s: taken(p, array) for s, array in state.items()}

@@ -13,14 +13,17 @@ Order: the hook · clipping · shaping · what they share.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..device import generator
-from ..operation import wrap
+from ..device import Device
+from ..operation import there, wrap
+from ..random_numbers import generator
 from ..tensor import Tensor
 from .hooks import Hook
 from .options import AT_LEAST_0, demand
+from .places import numbers, one_device
 
 Parameters = Tensor | Iterable[Tensor]
 
@@ -54,26 +57,25 @@ def clip_grad_norm_(
         N = ‖(‖g₁‖, ‖g₂‖, …)‖,  g ← g · min(1, max_norm / (N + 10⁻⁶))
 
     Over the gradients that exist; 0 if there are none. `norm_type` may be inf. RuntimeError for a
-    norm that is not finite, if asked for; else NaN and infinity spread as in PyTorch. Keras and
-    Optax do without the 10⁻⁶.
+    norm that is not finite, if asked for, which waits for a GPU; else NaN and infinity spread as in
+    PyTorch. Keras and Optax do without the 10⁻⁶. DeviceError for gradients on several devices.
     """
     if not max_norm >= 0:
         raise ValueError(f"clip_grad_norm_: max_norm is {max_norm}; it has to be at least 0.")
     pairs = gradients(parameters)
     if not pairs:
         return Tensor(0.0)
-    device = pairs[0][0].device
-    xp = device.xp
-    total = total_norm(xp, [g for _, g in pairs], norm_type)
-    if error_if_nonfinite and not xp.isfinite(total):
+    moved = [p for p, _ in pairs]
+    device = one_device("clip_grad_norm_", moved)
+    total = there(device, total_norm, device.xp, [g for _, g in pairs], norm_type)
+    if error_if_nonfinite and not math.isfinite(value := numbers(total)[0]):
         raise RuntimeError(
-            f"clip_grad_norm_: the norm of the gradients is {float(total)}, so they cannot be "
-            "clipped; they were left as they are. Look for NaN or infinity in the loss."
+            f"clip_grad_norm_: the norm of the gradients is {value}, so they cannot be clipped; "
+            "they were left as they are. Look for NaN or infinity in the loss."
         )
+    factor = there(device, lambda: device.xp.minimum(max_norm / (total + 1e-6), 1.0))
     with device.errstate(invalid="ignore"):  # infinity · 0
-        factor = xp.minimum(max_norm / (total + 1e-6), 1.0)
-        for p, g in pairs:
-            set_gradient(p, g * factor.astype(g.dtype))
+        transform(moved, lambda xp, p, g: g * factor.astype(g.dtype))
     norm: Tensor = wrap(total, device)
     return norm
 
@@ -86,8 +88,7 @@ def clip_each_grad_norm_(parameters: Parameters, max_norm: float, norm_type: flo
 
 def clip_grad_value_(parameters: Parameters, clip_value: float) -> None:
     """Bring every number of every gradient into [−clip_value, clip_value]."""
-    for p, g in gradients(parameters):
-        set_gradient(p, p.device.xp.clip(g, -clip_value, clip_value))
+    transform(parameters, lambda xp, p, g: xp.clip(g, -clip_value, clip_value))
 
 
 def adaptive_clip_(parameters: Parameters, clip: float = 0.01, eps: float = 1e-3) -> None:
@@ -100,11 +101,12 @@ def adaptive_clip_(parameters: Parameters, clip: float = 0.01, eps: float = 1e-3
     """
     demand("adaptive_clip_", "clip", clip, AT_LEAST_0)
     demand("adaptive_clip_", "eps", eps, AT_LEAST_0)
-    for p, g in gradients(parameters):
-        xp = p.device.xp
-        bound = clip * xp.maximum(unit_norms(xp, p._data), eps)
-        norms = unit_norms(xp, g)
-        set_gradient(p, xp.where(norms > bound, g * (bound / xp.maximum(norms, 1e-6)), g))
+
+    def clipped(xp: Any, p: Any, g: Any) -> Any:
+        bound, norms = clip * xp.maximum(unit_norms(xp, p), eps), unit_norms(xp, g)
+        return xp.where(norms > bound, g * (bound / xp.maximum(norms, 1e-6)), g)
+
+    transform(parameters, clipped)
 
 
 # ---- shaping ----------------------------------------------------------------------------------
@@ -115,23 +117,28 @@ def centralize_(parameters: Parameters) -> None:
 
     g ← g − mean g      over all axes but the first; vectors stay as they are
     """
-    for p, g in gradients(parameters):
-        if g.ndim > 1 and g.size:
-            set_gradient(p, g - g.mean(axis=tuple(range(1, g.ndim)), keepdims=True))
+
+    def centered(xp: Any, p: Any, g: Any) -> Any:
+        if g.ndim < 2 or not g.size:
+            return g
+        return g - g.mean(axis=tuple(range(1, g.ndim)), keepdims=True)
+
+    transform(parameters, centered)
 
 
 def normalize_(parameters: Parameters) -> None:
     """Bring all gradients together to length 1, so that only their direction counts.
 
     g ← g / ‖g‖         ‖·‖ over all of them; zero stays zero
+
+    DeviceError for gradients on several devices.
     """
     pairs = gradients(parameters)
     if pairs:
-        xp = pairs[0][0].device.xp
-        total = total_norm(xp, [g for _, g in pairs])
-        total = xp.where(total > 0, total, 1.0)
-        for p, g in pairs:
-            set_gradient(p, g / total)
+        moved = [p for p, _ in pairs]
+        device = one_device("normalize_", moved)
+        total = there(device, total_norm, device.xp, [g for _, g in pairs])
+        transform(moved, lambda xp, p, g: g / xp.where(total > 0, total, 1.0))
 
 
 def add_noise_(parameters: Parameters, eta: float = 0.01, gamma: float = 0.55, t: int = 0) -> None:
@@ -139,20 +146,22 @@ def add_noise_(parameters: Parameters, eta: float = 0.01, gamma: float = 0.55, t
 
         g ← g + ξ,    ξ ~ N(0, η / (1 + t)ᵞ)      η / … is the variance
 
-    The numbers come from the generator of `manual_seed`. ValueError for η < 0.
+    The numbers come from the generator of `manual_seed`, on the host; a GPU is sent them at every
+    step. ValueError for η < 0.
     """
     demand("add_noise_", "eta", eta, AT_LEAST_0)
     deviation = (eta / (1 + t) ** gamma) ** 0.5
-    for p, g in gradients(parameters):
+
+    def noisy(xp: Any, p: Any, g: Any) -> Any:
         noise = deviation * generator().standard_normal(g.shape)
-        set_gradient(p, g + p.device.from_host(noise, g.dtype))
+        return g + Device.of(g).from_host(noise, g.dtype)
+
+    transform(parameters, noisy)
 
 
 def zero_nans_(parameters: Parameters) -> None:
     """Put 0 in the place of NaN, so that one broken number does not spoil the rest."""
-    for p, g in gradients(parameters):
-        xp = p.device.xp
-        set_gradient(p, xp.where(xp.isnan(g), xp.zeros_like(g), g))
+    transform(parameters, lambda xp, p, g: xp.where(xp.isnan(g), 0, g))
 
 
 # ---- what they share --------------------------------------------------------------------------
@@ -184,6 +193,9 @@ def gradients(parameters: Parameters) -> list[tuple[Tensor, Any]]:
     return [(p, p.grad._data) for p in tensors(parameters) if p.grad is not None]
 
 
-def set_gradient(p: Tensor, array: Any) -> None:
-    """A new gradient, in the dtype of the old one."""
-    p.grad = wrap(p.device.xp.asarray(array, p.grad.dtype), p.device)
+def transform(parameters: Parameters, function: Callable[[Any, Any, Any], Any]) -> None:
+    """g ← function(xp, p, g) for each gradient, where it is and in its dtype."""
+    for p, g in gradients(parameters):
+        new = there(p.device, function, p.device.xp, p._data, g)
+        if new is not g:
+            p.grad = wrap(there(p.device, p.device.xp.asarray, new, g.dtype), p.device)

@@ -2,15 +2,18 @@
 
 A parameter's array is a view of the buffer, so one call moves all of them. The parameter owns the
 truth: where somebody gave it another array, the values are taken in and the view is put back.
+Its gradient is computed right into its place, or copied there where it lies somewhere else.
 
-Order: buffers · runs · Flat.
+Order: buffers · homes of gradients · runs · Flat.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, groupby
 from math import prod
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -37,9 +40,40 @@ def buffer(size: int, dtype: np.dtype[Any], device: Device, place: int) -> Any:
     if device.kind != "cpu":
         with device.activate():
             return device.xp.zeros(size, dtype)
-    raw = np.zeros(size * dtype.itemsize + PAGE, np.uint8)
+    raw = np.frombuffer(bytearray(size * dtype.itemsize + PAGE), np.uint8)
     start = (place * STAGGER - raw.ctypes.data) % PAGE
     return raw[start : start + size * dtype.itemsize].view(dtype)
+
+
+def part_of(flat: Any, start: int, shape: tuple[int, ...]) -> Any:
+    """An array on a part of a buffer that is its own base: who holds a view of it holds it."""
+    offset = start * flat.itemsize
+    if isinstance(flat, np.ndarray):
+        raw: Any = flat.base
+        return np.ndarray(shape, flat.dtype, raw.base, flat.ctypes.data - raw.ctypes.data + offset)
+    return type(flat)(shape, flat.dtype, flat.data + offset)
+
+
+class Home:
+    """Where the gradient of a parameter belongs. The backward pass may write there if it is free.
+
+    It is not while somebody holds the gradient of an earlier pass, or a view of it: then the new
+    one gets memory of its own, and the old one stays what it was.
+    """
+
+    __slots__ = ("__weakref__", "array", "held")
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self.held = 0
+
+    def settle(self) -> None:
+        """Count who holds the place by now: the storage, and nobody else."""
+        self.held = getrefcount(self.array)
+
+    def room(self) -> Any:
+        """The array, or None while somebody holds it."""
+        return self.array if getrefcount(self.array) == self.held else None
 
 
 def onto(device: Device, array: Any) -> Any:
@@ -86,15 +120,20 @@ class Flat:
     ) -> None:
         self.params, self.labels, self.rule = list(params), list(labels), rule
         self.device, self.dtype = params[0].device, params[0]._data.dtype
-        self.kind = ENGINES[engine or default_engine(self.device)]
+        self.kind = ENGINES[engine or default_engine(self.device, self.dtype)]
         self.shapes = [p._data.shape for p in params]
         self.bounds = [0, *accumulate(map(prod, self.shapes))]
         self.p, self.g = self.buffer(0), self.buffer(1)
         self.state: dict[str, Any] = {}
         self.apart: list[dict[str, Any]] = [{} for _ in params]  # state of other shapes
         self.views = [self.piece(self.p, i) for i in range(len(params))]
-        gradients = [self.piece(self.g, i) for i in range(len(params))]
+        self.homes = [Home(part_of(self.g, *place)) for place in zip(self.bounds, self.shapes)]
+        gradients = [home.array for home in self.homes]
         self.rows = list(zip(params, self.views, gradients, self.shapes))
+        del gradients
+        for p, home in zip(params, self.homes):
+            home.settle()
+            p._home = weakref.ref(home)
         self.all_present = [True] * len(params)
         self.letters: tuple[str, ...] = ()
         self.values: tuple[Any, ...] | None = None
@@ -145,9 +184,12 @@ class Flat:
         try:
             for p, view, gradient, shape in self.rows:
                 g = p.grad._data
-                if g.shape != shape or p._data is not view:
+                if p._data is not view:
                     return False
-                gradient[...] = g
+                if g is not gradient:
+                    if g.shape != shape:
+                        return False
+                    gradient[...] = g
         except (AttributeError, TypeError, ValueError):
             return False
         return True
@@ -158,7 +200,8 @@ class Flat:
         for (p, _, gradient, _), label in zip(self.rows, self.labels):
             if p.grad is not None:
                 check_gradient(self.rule.name, p, label)
-                gradient[...] = p.grad._data
+                if p.grad._data is not gradient:
+                    gradient[...] = p.grad._data
         return [p.grad is not None for p in self.params]
 
     def arrange(self, present: list[bool]) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Unpack
 
-from ..device import Device, generator
-from ..operation import enable_grad
+from ..device import Device
+from ..operation import enable_grad, there
+from ..random_numbers import generator
 from .optimizer import Optimizer
 from .options import ANY_NUMBER, AT_LEAST_0, Flags, plain
 from .parameters import Params
+from .places import numbers, square
 from .storage import Storage
 
 
@@ -116,7 +118,7 @@ class PolyakStep(Optimizer):
 
     How far down it is and how steep say how far to go: no rate has to be found where the least
     loss f* is known, and it is 0 for a model that can fit all examples. η is the longest step. The
-    loss comes from the closure of `step`; TypeError without one.
+    loss comes from the closure of `step`, which waits for a GPU once; TypeError without one.
     """
 
     saves_step = False
@@ -142,10 +144,10 @@ class PolyakStep(Optimizer):
         with enable_grad():
             loss = closure()
         gradients = [p.grad._data for p in self.parameters() if p.grad is not None]
-        square = sum(float((g * g).sum()) for g in gradients)
+        f, *squares = numbers(loss._data, *map(square, gradients))
         for group in self.param_groups:
-            gap = loss.item() - plain(group["f_star"])
-            group.update(gap=-gap if group["maximize"] else gap, square=square)
+            gap = f - plain(group["f_star"])
+            group.update(gap=-gap if group["maximize"] else gap, square=sum(squares))
         super()._step()
         return loss
 
@@ -162,7 +164,7 @@ class SGLD(Optimizer):
 
     With enough noise p does not settle but visits every place as often as exp(−f / T) says. For a
     mean loss over N examples T = 1/N samples the posterior. T is `temperature`; the noise comes
-    from the generator of `manual_seed`.
+    from the generator of `manual_seed`, on the host; a GPU is sent it at every step.
     """
 
     state = {"xi": "noise"}
@@ -184,8 +186,9 @@ class SGLD(Optimizer):
         for storage, group in zip(self._storages, self.param_groups):
             assert isinstance(storage, Storage)
             for arrays in storage.arrays(group):
-                xi = arrays["xi"]
-                xi[...] = Device.of(xi).from_host(generator().standard_normal(xi.shape))
+                xi, device = arrays["xi"], Device.of(arrays["xi"])
+                drawn = device.from_host(generator().standard_normal(xi.shape), xi.dtype)
+                there(device, xi.__setitem__, ..., drawn)
         super()._advance()
 
     @staticmethod

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, Unpack
 
 from ..device import Device
-from ..operation import changed, enable_grad
+from ..operation import changed, enable_grad, there
 from .flat import Flat
 from .line_search import Point, strong_wolfe
 from .optimizer import Optimizer
 from .options import AT_LEAST_0, COUNT, Allowed, Flags, one_of, plain
 from .parameters import Params
+from .places import numbers
 from .rule import each
 from .saving import host_arrays, host_copy
 
@@ -37,13 +38,19 @@ class Memory:
 
     def learn(self, y: Any, s: Any, most: int) -> None:
         """Remember one more pair, if the loss curves upwards along it."""
-        ys, yy = numbers(y, y.dot(s), y.dot(y))
+        ys, yy = numbers(y.dot(s), y.dot(y))
         if ys <= 1e-10:
             return
         for kept, new in ((self.y, y), (self.s, s), (self.rho, 1 / ys)):
             kept.append(new)
             del kept[:-most]
         self.H = ys / yy
+
+    def follow(self, flat: Flat) -> None:
+        """Go where the parameters are by now, and be of their dtype."""
+        if self.g is not None and (Device.of(self.g), self.g.dtype) != (flat.device, flat.dtype):
+            self.d, self.g = flat.taken(self.d), flat.taken(self.g)
+            self.y, self.s = each(flat.taken, self.y), each(flat.taken, self.s)
 
     def direction(self, g: Any) -> Any:
         """−H g, without H: two walks through the pairs (Nocedal & Wright 2006, algorithm 7.4)."""
@@ -69,8 +76,9 @@ class LBFGS(Optimizer):
     For full batches: `step` runs up to `max_iter` iterations, each with one or more evaluations of
     the loss, and needs a closure (TypeError). t is `lr`, or with "strong_wolfe" what a line search
     finds from there; the first move is no longer than `lr`. Work in float64: in float32 it ends
-    early. All parameters are one group, of one dtype, on one device. The iterates are PyTorch's,
-    except that a trial whose loss is not finite has gone too far, and is not the end.
+    early. All parameters are one group, of one dtype, on one device; a GPU is waited for once after
+    every evaluation, and twice in every iteration. The iterates are PyTorch's, except that a trial
+    whose loss is not finite has gone too far, and is not the end.
     """
 
     state = {
@@ -150,6 +158,7 @@ class LBFGS(Optimizer):
         option = {name: plain(self.param_groups[0][name]) for name in self.defaults}
         loss, here = self._evaluate(closure)
         memory, evaluations = self._memory, 1
+        memory.follow(self._flat)
         memory.func_evals += 1
         self.step_count += 1
         if here.steepest <= option["tolerance_grad"]:
@@ -162,7 +171,7 @@ class LBFGS(Optimizer):
                 memory.learn(here.g - memory.g, memory.t * memory.d, option["history_size"])
                 memory.d = memory.direction(here.g)
             memory.g, memory.f, d = here.g, here.f, memory.d
-            slope, length, total = numbers(d, here.g.dot(d), abs(d).max(), abs(here.g).sum())
+            slope, length, total = numbers(here.g.dot(d), abs(d).max(), abs(here.g).sum())
             memory.t = option["lr"] * (min(1.0, 1 / total) if memory.n_iter == 1 else 1)
             if slope > -option["tolerance_change"]:
                 break
@@ -224,7 +233,7 @@ class LBFGS(Optimizer):
         g = sign * flat.g
         slope = 0.0 if d is None else g.dot(d)
         steepest = abs(g).max() if g.size else 0.0
-        f, slope, steepest = numbers(g, getattr(loss, "_data", loss), slope, steepest)
+        f, slope, steepest = numbers(getattr(loss, "_data", loss), slope, steepest)
         return loss, Point(0.0, sign * f, slope, g, steepest)
 
     # ---- state --------------------------------------------------------------------------------
@@ -277,7 +286,7 @@ class LBFGS(Optimizer):
                     f"LBFGS.load_state_dict: the file has vectors of shape {found.shape}, the "
                     f"parameters here are {flat.p.shape} in a row."
                 )
-            return flat.taken(found)
+            return there(flat.device, flat.taken, found)
 
         read = {"d": vector, "g": vector, "y": vector, "s": vector}
         for key, letter in letters.items():
@@ -295,10 +304,3 @@ def in_a_row(storage: Any) -> Flat:
         kinds = ", ".join(f"{flat.dtype} on {flat.device}" for flat in flats)
         raise ValueError(f"LBFGS: parameters have one dtype and device, these have {kinds}.")
     return flats[0]
-
-
-def numbers(like: Any, *values: Any) -> list[float]:
-    """Python numbers from arrays of one number, on the device of another: one wait on a GPU."""
-    xp = Device.of(like).xp
-    found: list[float] = xp.stack([xp.asarray(value).reshape(()) for value in values]).tolist()
-    return found

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any, ClassVar
 
-from ..operation import enable_grad, wrap
+from ..operation import enable_grad, there, wrap
 from ..tensor import Tensor
 from . import saving
 from .by_rows import ByRows
@@ -103,6 +103,7 @@ class Optimizer:
             self.add_param_group(group)
         if not any(group["params"] for group in self.param_groups):
             raise ValueError(f"{name}: there are no parameters in any group.")
+        self._first = next(self.parameters())
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
         """One more group, {"params": […], "lr": 0.1, …}; options not given are the defaults."""
@@ -158,16 +159,15 @@ class Optimizer:
                 if set_to_none:
                     p.grad = None
                 elif p.grad is not None:
-                    p.grad = wrap(p.device.xp.zeros_like(p._data), p.device)
+                    p.grad = wrap(there(p.device, p.device.xp.zeros_like, p._data), p.device)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Move every parameter that has a gradient by one application of the rule.
 
         A closure computes the loss anew, calls backward and returns the loss, which is returned.
         """
-        if self._before or self._after:
-            return self._step_with_hooks(closure)
-        return self._step(closure)
+        step = self._step_with_hooks if self._before or self._after else self._step
+        return there(self._first.device, step, closure)
 
     def _step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None

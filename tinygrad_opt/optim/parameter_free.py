@@ -14,9 +14,11 @@ from typing import Any, ClassVar, Unpack
 import numpy as np
 
 from ..device import Device
+from ..operation import there
 from .optimizer import Optimizer
 from .options import ABOVE_0, BELOW_1, Flags, plain
 from .parameters import Params
+from .places import numbers, square
 from .rule import prelude
 from .saving import host_arrays
 
@@ -28,6 +30,8 @@ class Distance(Optimizer):
     gives two arrays besides; `estimate` gets the sums of all numbers in them and gives new values
     of options, d among them; then `rule` moves p. `dlr` is what stands for η in all three: `rate`,
     with the d before. Where the second sum is 0, nothing moves.
+
+    The sums are numbers of the host, so a step waits for a GPU once.
 
     ValueError for groups with different lr; a group with lr=0 is frozen.
     """
@@ -71,19 +75,21 @@ class Distance(Optimizer):
 
     def _sums(self) -> tuple[float, float]:
         """Bring the state up to date, and add up what is measured."""
-        sums = [(0.0, 0.0)]
+        sums: list[Any] = []
         for storage, group in self._moving():
-            options = asked(self.measure, group)
             for arrays in storage.arrays(group):
-                xp = Device.of(arrays["p"]).xp
-                p, g, *state = (arrays[name] for name in ("p", "g", *self.state))
-                _, g = prelude(xp, p, g, maximize=group["maximize"])
-                first, second, *new = self.measure(xp, p, g, *state, **options)
-                for array, value in zip(state, new):
-                    array[...] = value
-                sums.append((float(xp.sum(first)), float(xp.sum(second))))
-        first, second = (sum(column) for column in zip(*sums))
-        return first, second
+                sums += there(Device.of(arrays["p"]), self._measured, arrays, group)
+        found = numbers(*sums)
+        return sum(found[::2]), sum(found[1::2])
+
+    def _measured(self, arrays: Mapping[str, Any], group: Mapping[str, Any]) -> tuple[Any, Any]:
+        xp = Device.of(arrays["p"]).xp
+        p, g, *state = (arrays[name] for name in ("p", "g", *self.state))
+        _, g = prelude(xp, p, g, maximize=group["maximize"])
+        first, second, *new = self.measure(xp, p, g, *state, **asked(self.measure, group))
+        for array, value in zip(state, new):
+            array[...] = value
+        return xp.sum(first), xp.sum(second)
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], by_name: bool = False, strict: bool = True
@@ -133,7 +139,8 @@ class DAdaptSGD(Distance):
         p ← μ p + (1 − μ)(x₀ − s)                    x₀ = p at first
 
     d only grows: where the slope goes on against −s, which has led away from x₀, it was too small.
-    Decay is added to g. The authors' code fails when the first gradient is 0; this waits.
+    Decay is added to g. The authors' code fails when the first gradient is 0; this waits. A step
+    waits for a GPU once.
     """
 
     state = {"s": "s", "x0": "x0"}
@@ -163,7 +170,7 @@ class DAdaptSGD(Distance):
     def _begin(self) -> None:
         if self.param_groups[0]["g0_norm"] == 0:
             gradients = [a["g"] for s, group in self._moving() for a in s.arrays(group)]
-            self._share(g0_norm=sum(float((g * g).sum()) for g in gradients) ** 0.5)
+            self._share(g0_norm=sum(numbers(*map(square, gradients))) ** 0.5)
 
     @staticmethod
     def rate(*, d, lr, g0_norm):
@@ -198,7 +205,7 @@ class DAdaptAdam(Distance):
         p ← p − m / (√v + ε)
 
     Sums are over all parameters. With `use_bias_correction` a has Adam's √(1 − β₂ᵗ) / (1 − β₁ᵗ).
-    Decay is added to g or, with `decouple`, p ← p (1 − λ a).
+    Decay is added to g or, with `decouple`, p ← p (1 − λ a). A step waits for a GPU once.
     """
 
     state = {"s": "s", "m": "exp_avg", "v": "exp_avg_sq"}
@@ -268,7 +275,8 @@ class Prodigy(Distance):
         p ← p (1 − λ a),    p ← p − a m / (√v + d ε)     a with the d before
 
     p₀ − p stands where D-Adaptation has the weaker bound s, so d grows sooner. β₃ is √β₂ unless it
-    is given. Without `decouple` decay is added to g. Optax has the form `use_bias_correction`.
+    is given. Without `decouple` decay is added to g. A step waits for a GPU once. Optax has the
+    form `use_bias_correction`.
     """
 
     state = {"s": "s", "p0": "p0", "m": "exp_avg", "v": "exp_avg_sq"}

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import ops
-from ..operation import Variable, enable_grad, wrap
-from .flat import Entry, onto
+from ..operation import Variable, enable_grad, there, wrap
+from .flat import Entry
 from .options import plain
 from .parameters import check_gradient
 from .rule import Rule, each
@@ -55,7 +55,7 @@ class Recorded:
         """The state before the step, or where it begins."""
         if letter in state:
             return state[letter]
-        new = self.rule.begin(letter, p.device.xp, p, options)
+        new = there(p.device, self.rule.begin, letter, p.device.xp, p, options)
         if letter in self.rule.scalars:
             return new
         if letter in self.rule.apart:
@@ -76,7 +76,7 @@ class Recorded:
             tensors = {
                 s: value
                 if s in self.rule.scalars
-                else each(lambda array, p=p: wrap(onto(p.device, array), p.device), value)
+                else each(lambda array, p=p: wrap(p.device.put(array), p.device), value)
                 for s, value in state.items()
             }
             self.entries[p] = t, tensors

@@ -19,11 +19,12 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from ..operation import changed
+from ..operation import changed, there
 from ..tensor import Tensor
-from .clip import Parameters, gradients, set_gradient, tensors, unit_norms
+from .clip import Parameters, tensors, transform, unit_norms
 from .hooks import Hook
 from .options import AT_LEAST_0, demand, plain
+from .places import write
 
 # ---- penalties --------------------------------------------------------------------------------
 
@@ -37,12 +38,12 @@ def elastic_net_(parameters: Parameters, l1: float = 0.0, l2: float = 0.0) -> No
     """
     demand("elastic_net_", "l1", l1, AT_LEAST_0)
     demand("elastic_net_", "l2", l2, AT_LEAST_0)
-    for p, g in gradients(parameters):
-        if l1:
-            g = g + l1 * p.device.xp.sign(p._data)
-        if l2:
-            g = g + l2 * p._data
-        set_gradient(p, g)
+
+    def pulled(xp: Any, p: Any, g: Any) -> Any:
+        g = g + l1 * xp.sign(p) if l1 else g
+        return g + l2 * p if l2 else g
+
+    transform(parameters, pulled)
 
 
 def l1_(parameters: Parameters, weight: float) -> None:
@@ -90,11 +91,11 @@ def proximal_l1_(parameters: Parameters, weight: float, lr: float = 1.0) -> None
     """
     demand("proximal_l1_", "weight", weight, AT_LEAST_0)
     demand("proximal_l1_", "lr", lr, AT_LEAST_0)
-    moved = tensors(parameters)
-    for p in moved:
-        xp, w = p.device.xp, p._data
-        w[...] = xp.sign(w) * xp.maximum(xp.abs(w) - lr * weight, 0)
-    changed(moved, "proximal_l1_()")
+    constrain(
+        tensors(parameters),
+        lambda xp, p: xp.sign(p) * xp.maximum(xp.abs(p) - lr * weight, 0),
+        "proximal_l1_()",
+    )
 
 
 def max_norm_(parameters: Parameters, max_norm: float) -> None:
@@ -106,12 +107,19 @@ def max_norm_(parameters: Parameters, max_norm: float) -> None:
     columns, for weights (in, out). ValueError for c < 0.
     """
     demand("max_norm_", "max_norm", max_norm, AT_LEAST_0)
-    moved = [p for p in tensors(parameters) if p.ndim > 1]
+
+    def bounded(xp: Any, p: Any) -> Any:
+        norms = unit_norms(xp, p)
+        return xp.where(norms > max_norm, p * (max_norm / xp.where(norms > 0, norms, 1)), p)
+
+    constrain([p for p in tensors(parameters) if p.ndim > 1], bounded, "max_norm_()")
+
+
+def constrain(moved: list[Tensor], function: Callable[[Any, Any], Any], cause: str) -> None:
+    """p ← function(xp, p) for each parameter, into its own array."""
     for p in moved:
-        xp, w = p.device.xp, p._data
-        norms = unit_norms(xp, w)
-        w[...] = xp.where(norms > max_norm, w * (max_norm / xp.where(norms > 0, norms, 1)), w)
-    changed(moved, "max_norm_()")
+        write(p, there(p.device, function, p.device.xp, p._data))
+    changed(moved, cause)
 
 
 # ---- which weights decay ----------------------------------------------------------------------

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .engine.program import Program
+    from ..tracing import Program
     from .optimizer import Optimizer
 
 

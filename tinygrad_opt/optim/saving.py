@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..device import Device
-from ..operation import Variable
+from ..operation import Variable, there
 from ..tensor import Tensor
 from .flat import Entry
 from .options import check, plain
@@ -185,7 +185,8 @@ def _entry(
 def _shape(rule: Rule, letter: str, p: Tensor, options: dict[str, Any]) -> Any:
     """The shape of the state with this letter, a list of shapes, or None where there is none."""
     if letter in rule.apart:
-        return each(np.shape, rule.begin(letter, p.device.xp, p._data, options))
+        begun = there(p.device, rule.begin, letter, p.device.xp, p._data, options)
+        return each(lambda array: array.shape, begun)
     return () if letter in rule.scalars else p.shape
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Unpack
 
+from ..operation import there
 from .optimizer import Optimizer
 from .options import AT_LEAST_0, BELOW_1, BETWEEN_0_AND_1, Allowed, Flags, plain
 from .parameters import Params
@@ -79,7 +80,12 @@ class ScheduleFree(Optimizer):
                 for p in group["params"]:
                     _, state = storage.entry(p)
                     if state:
-                        p.data = p.data + part(beta) * (state["z"] - p.data)
+                        p.data = there(p.device, towards, p._data, state["z"], part(beta))
+
+
+def towards(x: Any, z: Any, part: float) -> Any:
+    """The place after this part of the way to z."""
+    return x + part * (z - x)
 
 
 class SGDScheduleFree(ScheduleFree):

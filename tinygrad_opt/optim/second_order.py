@@ -20,13 +20,18 @@ from ..tensor import Tensor
 from .optimizer import Optimizer
 from .options import AT_LEAST_0, COUNT, Flags, plain
 from .parameters import Params
+from .places import numbers, one_device
 from .storage import Storage
 
 Closure = Callable[[], Any]
 
 
 class SecondOrder(Optimizer):
-    """What rules share that look at second derivatives; TypeError for a step without a closure."""
+    """What rules share that look at second derivatives.
+
+    TypeError for a step without a closure, DeviceError for parameters on several devices. What α is
+    made of are numbers of the host.
+    """
 
     scope = "closure"
     flags = ("maximize", "foreach")
@@ -53,6 +58,7 @@ class SecondOrder(Optimizer):
             storage.gather()
         moving = [p for p in self.parameters() if p.grad is not None]
         if moving:
+            one_device(type(self).__name__, moving)
             self._descend(closure, loss, moving)
             self._advance()
         self.step_count += 1
@@ -70,7 +76,7 @@ class SecondOrder(Optimizer):
         f(p + α d) ≤ f(p) + 10⁻⁴ α f′(p)         Armijo's condition; 0 where none is found
         """
         start, name = [p._data.copy() for p in moving], type(self).__name__
-        slope = self._sign * sum(dot(p.grad._data, one) for p, one in zip(moving, d))
+        slope = self._sign * dot([p.grad._data for p in moving], d)
         f = self._sign * loss.item()
         try:
             for _ in range(40):
@@ -86,6 +92,14 @@ class SecondOrder(Optimizer):
                 p._data[...] = x
             changed(moving, f"{name}.step()")
 
+    def _hand_over(self, moving: list[Tensor], vectors: list[Any]) -> None:
+        """Write what the rule gets for g; the gradients of trials may stand there by now."""
+        for storage in self._storages:
+            assert isinstance(storage, Storage)
+            for p, vector in zip(moving, vectors):
+                if p in storage.place:
+                    storage.view(p, "g")[...] = vector
+
 
 class ConjugateGradient(SecondOrder):
     """Conjugate gradients (Hestenes & Stiefel 1952; Polak & Ribière 1969): curvature remembered.
@@ -97,7 +111,8 @@ class ConjugateGradient(SecondOrder):
 
     Every direction leaves alone what the ones before have settled, so a parabola of n numbers is
     solved in n steps. H d is a derivative along d: the matrix H never exists, and a step costs a
-    few gradients. Where d does not lead down, it begins again from −g.
+    few gradients. Where d does not lead down, it begins again from −g. A step waits for a GPU at
+    every inner product, and at every halving.
     """
 
     state = {"d": "direction", "g_last": "prev_grad"}
@@ -111,17 +126,19 @@ class ConjugateGradient(SecondOrder):
         d, beta = [-one for one in g], 0.0
         kept = [self.state_of(p) for p in moving]
         if all("d" in one for one in kept):
-            change = sum(dot(now, now - one["g_last"]) for now, one in zip(g, kept))
-            size = sum(dot(one["g_last"], one["g_last"]) for one in kept)
+            last = [one["g_last"] for one in kept]
+            change = dot(g, [now - before for now, before in zip(g, last)])
+            size = dot(last, last)
             beta = max(0.0, change / size) if size else 0.0
             onward = [beta * one["d"] - now for now, one in zip(g, kept)]
-            if sum(map(dot, g, onward)) < 0:
+            if dot(g, onward) < 0:
                 d = onward
             else:
                 beta = 0.0
-        curvature = abs(sum(map(dot, d, product(gradient(loss, moving), moving, d))))
-        alpha = lr * abs(sum(map(dot, g, d))) / curvature if curvature else lr
+        curvature = abs(dot(d, product(gradient(loss, moving), moving, d)))
+        alpha = lr * abs(dot(g, d)) / curvature if curvature else lr
         alpha = self._halve(closure, loss, moving, d, alpha)
+        self._hand_over(moving, [self._sign * one for one in g])
         for group in self.param_groups:
             group.update(alpha=alpha, beta=beta)
 
@@ -140,7 +157,8 @@ class Newton(SecondOrder):
     H⁻¹ undoes what stretches the gradient: a parabola of any shape is solved in one step. n is what
     conjugate gradients find in at most `max_iter` products with H, each a derivative along one
     direction, or when the equation holds up to `tolerance`. A direction along which the loss curves
-    downwards ends the search, so n never leads up, as plain Newton's may. δ is `damping`.
+    downwards ends the search, so n never leads up, as plain Newton's may. δ is `damping`. A step
+    waits for a GPU at every inner product, two for each product with H, and at every halving.
     """
 
     saves_step = False
@@ -169,12 +187,9 @@ class Newton(SecondOrder):
         down = [-self._sign * p.grad._data for p in moving]
         d = solved(multiply, down, o["tolerance"], o["max_iter"])
         alpha = self._halve(closure, loss, moving, d, o["lr"])
-        for group, storage in zip(self.param_groups, self._storages):
+        self._hand_over(moving, [-self._sign * one for one in d])  # the rule gets n in place of g
+        for group in self.param_groups:
             group["alpha"] = alpha
-            assert isinstance(storage, Storage)
-            for p, one in zip(moving, d):
-                if p in storage.place:  # the rule gets n where others get g
-                    storage.view(p, "g")[...] = -self._sign * one
 
     @staticmethod
     def rule(xp, p, n, *, alpha):
@@ -203,9 +218,9 @@ def product(g: Sequence[Any], params: Sequence[Tensor], v: Sequence[Any]) -> lis
     return [zero if h is None else h._data for zero, h in zip(zeros, found)]
 
 
-def dot(a: Any, b: Any) -> float:
-    """⟨a, b⟩ of two arrays of one shape."""
-    return float((a * b).sum())
+def dot(a: list[Any], b: list[Any]) -> float:
+    """⟨a, b⟩ of two lists of arrays."""
+    return sum(numbers(*[(x * y).sum() for x, y in zip(a, b)]))
 
 
 def solved(
@@ -213,17 +228,17 @@ def solved(
 ) -> list[Any]:
     """x with A x = b, by conjugate gradients; or x so far, where A is not positive along them."""
     x, r, d = [0 * one for one in b], b, b
-    size = start = sum(map(dot, b, b))
+    size = start = dot(b, b)
     for k in range(most):
         if size <= tolerance**2 * start:
             break
         Ad = multiply(d)
-        curvature = sum(map(dot, d, Ad))
+        curvature = dot(d, Ad)
         if curvature <= 0:
             return x if k else b
         alpha = size / curvature
         x = [one + alpha * along for one, along in zip(x, d)]
         r = [one - alpha * along for one, along in zip(r, Ad)]
-        size, before = sum(map(dot, r, r)), size
+        size, before = dot(r, r), size
         d = [one + size / before * along for one, along in zip(r, d)]
     return x

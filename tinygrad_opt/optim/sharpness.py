@@ -15,10 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..operation import changed
+from ..operation import changed, there
 from ..tensor import Tensor
 from .clip import total_norm
 from .options import AT_LEAST_0, demand
+from .places import copied, one_device, write
 from .wrapper import Closure, OptimizerLike, Wrapper, evaluate, with_gradients
 
 
@@ -30,7 +31,7 @@ class SAM(Wrapper):
 
     The closure is called twice, each time with gradients cleared. What the second pass must leave
     as it is, the running statistics of BatchNorm, is passed as `buffers`. ρ = 0 is the optimizer
-    itself. TypeError without a closure.
+    itself. TypeError without a closure, DeviceError for parameters on several devices.
     """
 
     options = ("rho",)
@@ -61,15 +62,16 @@ class SAM(Wrapper):
         self.zero_grad()
         loss = evaluate(closure)
         moved = [p for _, p in with_gradients(self)]
-        before = {tensor: tensor._data.copy() for tensor in (*moved, *self.buffers)}
+        before = {tensor: copied(tensor) for tensor in (*moved, *self.buffers)}
         try:
-            self._climb()
+            if moved:
+                there(one_device(name, moved), self._climb)
             changed(moved, f"{name}.step()")
             self.zero_grad()
             evaluate(closure)
         finally:
             for tensor, array in before.items():
-                tensor._data[...] = array
+                write(tensor, array)
             changed(before, f"{name}.step()")
         self.optimizer.step()
         return loss
@@ -83,11 +85,9 @@ class SAM(Wrapper):
                 if p.grad is not None:
                     s = self.scale(p.device.xp, p._data)
                     steps.append((p, s, up * s * p.grad._data))
-        if steps:
-            xp = steps[0][0].device.xp
-            length = total_norm(xp, [sg for _, _, sg in steps]) + 1e-12
-            for p, s, sg in steps:
-                p._data[...] += s * sg * (self.rho / length)
+        length = total_norm(steps[0][0].device.xp, [sg for _, _, sg in steps]) + 1e-12
+        for p, s, sg in steps:
+            p._data[...] += s * sg * (self.rho / length)
 
 
 class ASAM(SAM):

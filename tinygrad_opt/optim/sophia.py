@@ -10,10 +10,9 @@ from typing import Any, Unpack
 
 from .. import ops
 from ..autograd import grad
-from ..device import generator
 from ..operation import enable_grad, wrap
+from ..random_numbers import generator
 from ..tensor import Tensor
-from .flat import onto
 from .optimizer import Optimizer
 from .options import AT_LEAST_0, COUNT, Flags, plain
 from .parameters import Params, label
@@ -120,7 +119,7 @@ class Sophia(Optimizer):
                 "parameters. Give one for each, or None for some."
             )
         arrays = {
-            p: onto(p.device, getattr(one, "_data", one))
+            p: p.device.put(getattr(one, "_data", one))
             for p, one in zip(params, hessian)
             if one is not None
         }
@@ -143,8 +142,8 @@ class SophiaH(Sophia):
 
     The mean of ĥ is the diagonal of H; H u is a derivative along u. Where the curvature is small
     or negative the clip leaves η ρ sign(m). k is `update_period`. `step` takes a closure, which
-    clears the gradients, calls backward and returns the loss, or a ready `hessian`. Optax has m̂,
-    and h from before the step.
+    clears the gradients, calls backward and returns the loss, or a ready `hessian`. u is
+    drawn on the host, and sent to a GPU. Optax has m̂, and h from before the step.
     """
 
     def estimate(self, returned: Any, params: Sequence[Tensor]) -> list[Any]:
@@ -171,7 +170,8 @@ class SophiaG(Sophia):
     For classes: labels are drawn from the model's own softmax(logits), g̃ is the gradient of their
     mean cross-entropy, B the number of examples. The mean of ĥ is the diagonal of the Gauss–Newton
     matrix, so it is never negative, and needs no second derivative. `step` takes a closure that
-    returns the loss and the logits (…, C), or a ready `hessian`.
+    returns the loss and the logits (…, C), or a ready `hessian`. A number for each label is drawn
+    on the host, and sent to a GPU.
     """
 
     def estimate(self, returned: Any, params: Sequence[Tensor]) -> list[Any]:
@@ -190,14 +190,18 @@ class SophiaG(Sophia):
 
 
 def signs(p: Tensor) -> Any:
-    """±1 at random, in the shape of a parameter."""
+    """±1 at random, in the shape of a parameter; drawn on the host, and sent to a GPU."""
     drawn = 2 * generator().integers(0, 2, p.shape) - 1
     return p.device.from_host(drawn, p.dtype)
 
 
 def drawn(logits: Tensor) -> Tensor:
-    """A label for each row (N, C) -> (N,), as often as its softmax says."""
-    host = logits.device.to_host(ops.softmax(logits.detach(), axis=-1)._data)
-    below = host.cumsum(axis=-1) <= generator().random((len(host), 1)) * host.sum(-1, keepdims=True)
-    labels: Tensor = wrap(logits.device.from_host(below.sum(axis=-1)), logits.device)
+    """A label for each row (N, C) -> (N,), as often as its softmax says.
+
+    One number for each row is drawn on the host, and sent to a GPU.
+    """
+    share = ops.softmax(logits.detach(), axis=-1)._data
+    chance = logits.device.from_host(generator().random((len(share), 1)))
+    below = share.cumsum(axis=-1) <= chance * share.sum(axis=-1, keepdims=True)
+    labels: Tensor = wrap(below.sum(axis=-1), logits.device)
     return labels

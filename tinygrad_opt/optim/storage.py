@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..operation import Variable
+from ..operation import Variable, there
 from .flat import Entry, Flat, Moved
 from .options import Reader
 from .rule import Rule
@@ -31,14 +31,15 @@ class Storage:
         for members in kinds.values():
             params = [self.params[i] for i in members]
             labels = [self.labels[i] for i in members]
-            self.flats.append(Flat(params, labels, self.rule, self.engine))
+            device = params[0].device
+            self.flats.append(there(device, Flat, params, labels, self.rule, self.engine))
             self.place |= {p: (self.flats[-1], i) for i, p in enumerate(params)}
 
     def gather(self) -> None:
         """Take in gradients and rebound parameters, which may have moved to other devices."""
         try:
             for flat in self.flats:
-                flat.gather()
+                there(flat.device, flat.gather)
         except Moved:
             entries = {p: self.entry(p) for p in self.params}
             self.sort()
@@ -49,7 +50,7 @@ class Storage:
         """Take one step with the options of the group."""
         values = self.read(group)
         for flat in self.flats:
-            flat.advance(values)
+            there(flat.device, flat.advance, values)
 
     def arrays(self, group: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """p, g and state of the parameters that are about to move, many in one array."""
@@ -65,7 +66,7 @@ class Storage:
     def begin(self, group: Mapping[str, Any]) -> None:
         """Make the state before the first step."""
         for flat in self.flats:
-            flat.begin(self.read(group))
+            there(flat.device, flat.begin, self.read(group))
 
     def entry(self, p: Variable) -> Entry:
         """Step count and state of a parameter; the arrays are views."""
@@ -75,4 +76,5 @@ class Storage:
     def load(self, entries: Mapping[Any, Entry]) -> None:
         """Continue from these step counts and states; parameters without one begin."""
         for flat in self.flats:
-            flat.load({i: entries[p] for i, p in enumerate(flat.params) if p in entries})
+            known = {i: entries[p] for i, p in enumerate(flat.params) if p in entries}
+            there(flat.device, flat.load, known)

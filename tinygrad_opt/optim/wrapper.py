@@ -11,9 +11,9 @@ import numpy as np
 
 from ..operation import enable_grad
 from ..tensor import Tensor
-from .flat import onto
 from .hooks import Handle, Hook
 from .parameters import check_gradient, label
+from .saving import host_copy
 
 Closure = Callable[[], Any]
 
@@ -157,10 +157,7 @@ class Wrapper:
     def _plain(self, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        return [
-            p.device.to_host(onto(p.device, value[p])).copy() if p in value else None
-            for p in self.parameters()
-        ]
+        return [host_copy(value[p]) if p in value else None for p in self.parameters()]
 
     def _own(self, name: str, arrays: list[Any]) -> dict[Tensor, Any]:
         """Arrays as they were saved, by parameter."""

@@ -11,13 +11,14 @@ Order: Lookahead · Accumulate · SkipNonFinite.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
-from ..operation import changed, wrap
+from ..operation import changed, there, wrap
 from ..tensor import Tensor
-from .flat import onto
 from .hooks import Handle, Hook, Hooks
 from .options import COUNT, UNIT, demand
+from .places import copied, numbers
 from .wrapper import Closure, OptimizerLike, Wrapper, evaluate, with_gradients
 
 
@@ -46,7 +47,7 @@ class Lookahead(Wrapper):
         """Take one step, and after every k-th of them look back."""
         for p in self.parameters():
             if p not in self.slow_params:
-                self.slow_params[p] = p._data.copy()
+                self.slow_params[p] = copied(p)
         before = self.step_count
         loss = self.optimizer.step(closure)
         if self.step_count > before:  # one that accumulates or skips may not have
@@ -57,12 +58,16 @@ class Lookahead(Wrapper):
         return loss
 
     def _look_back(self) -> None:
-        for p, slow in self.slow_params.items():
-            slow = self.slow_params[p] = onto(p.device, slow).astype(p.dtype, copy=False)
-            slow[...] = p._data - (1 - self.alpha) * (p._data - slow)
-            p._data[...] = slow
+        for p in self.slow_params:
+            there(p.device, self._pull_back, p)
         changed(self.slow_params, "Lookahead.step()")
         self.steps = 0
+
+    def _pull_back(self, p: Tensor) -> None:
+        slow = p.device.put(self.slow_params[p]).astype(p.dtype, copy=False)
+        slow[...] = p._data - (1 - self.alpha) * (p._data - slow)
+        p._data[...] = slow
+        self.slow_params[p] = slow
 
     def register_step_post_hook(self, hook: Hook) -> Handle:
         """Call `hook(self, args, kwargs)` after each step, when the slow weights have moved too."""
@@ -96,23 +101,27 @@ class Accumulate(Wrapper):
         """Take in the gradients of a micro-batch; the k-th time, step."""
         loss = evaluate(closure)
         for _, p in with_gradients(self):
-            if p in self.sums:
-                self.sums[p] += p.grad._data
-            else:
-                self.sums[p] = p.grad._data.astype(p.dtype)
+            there(p.device, self._add, p)
             p.grad = None
         self.count += 1
         if self.count >= self.k:
             self.flush()
         return loss
 
+    def _add(self, p: Tensor) -> None:
+        if p in self.sums:
+            self.sums[p] = p.device.put(self.sums[p])  # the model may have moved
+            self.sums[p] += p.grad._data
+        else:
+            self.sums[p] = p.grad._data.astype(p.dtype)
+
     def flush(self) -> None:
         """Step with the mean over the micro-batches so far, at the end of an epoch perhaps."""
         if not self.count:
             return
         for p, total in self.sums.items():
-            total /= self.count
-            p.grad = wrap(total, p.device)
+            total = p.device.put(total)
+            p.grad = wrap(there(p.device, operator.itruediv, total, self.count), p.device)
         self.sums, self.count = {}, 0
         try:
             self.optimizer.step()
@@ -124,7 +133,8 @@ class SkipNonFinite(Wrapper):
     """Leave a step out where any gradient is NaN or infinite: no parameter, state or t moves.
 
     RuntimeError when that happens `max_consecutive` times in a row, naming the first such
-    parameter. Put what needs a closure, as SAM does, outside: SAM(SkipNonFinite(SGD(…))).
+    parameter. Put what needs a closure, as SAM does, outside: SAM(SkipNonFinite(SGD(…))). A step
+    waits for a GPU once.
     """
 
     options = ("max_consecutive",)
@@ -141,7 +151,7 @@ class SkipNonFinite(Wrapper):
         """Take the step if it is safe."""
         loss = evaluate(closure)
         given = with_gradients(self)
-        finite = [p.device.xp.isfinite(p.grad._data).all() for _, p in given]
+        finite = numbers(*[there(p.device, _is_finite, p) for _, p in given])
         wrong = [who for (who, _), fine in zip(given, finite) if not fine]
         if not wrong:
             self.in_a_row = 0
@@ -156,3 +166,8 @@ class SkipNonFinite(Wrapper):
                 "look for NaN in the data."
             )
         return loss
+
+
+def _is_finite(p: Tensor) -> Any:
+    """Whether all numbers of the gradient are finite, as an array."""
+    return p.device.xp.isfinite(p.grad._data).all()

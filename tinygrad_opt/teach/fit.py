@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Sized
 from functools import partial
 from typing import Any, Protocol
 
-from ..device import default_device
+from ..device import Device
 from ..nn import Module
 from ..nn import functional as F
 from ..operation import no_grad
+from ..ops import stack
 from ..optim import Optimizer, SophiaG
 from ..tensor import Tensor
 from .history import History
@@ -96,7 +97,7 @@ def fit(
         if history.hopeless_from(done) is not None:
             break
     history.judge()
-    if not all(bool(p.isfinite().all()) for p in model.parameters()):
+    if not all(_fetched([p.detach().isfinite().all() for p in model.parameters()])):
         history.status = "nan"
     return history
 
@@ -119,7 +120,7 @@ def _one_pass(
     Values are fetched after the pass, so that a GPU need not be waited for at every batch.
     """
     losses, sizes, hits = [], [], []
-    with default_device().errstate(all="ignore"):  # the status says it better than a warning
+    with Device("cpu").errstate(all="ignore"):  # the status says it better than a warning
         for x, y in data:
             criterion = loss or default_loss(y)
             batch_loss, prediction = _loss_of(model, criterion, x, y)
@@ -130,16 +131,22 @@ def _one_pass(
             then(batch_loss, partial(_loss_of, model, criterion, x, y))
     if not sizes:
         raise ValueError("there are no batches in the data; give at least one pair (x, y).")
-    values = [one.item() for one in losses]
+    values = _fetched(losses)
     found = {"loss": _mean(values, sizes)}
     if hits:
-        found["accuracy"] = _mean([one.item() for one in hits], sizes)
+        found["accuracy"] = _mean(_fetched(hits), sizes)
     return values, found
 
 
 def _loss_of(model: Module, criterion: Loss, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     prediction = model(x)
     return criterion(prediction, y), prediction
+
+
+def _fetched(numbers: list[Tensor]) -> list[float]:
+    """The values of tensors of one number: one wait for a GPU."""
+    values: list[float] = stack([number.reshape(()) for number in numbers]).tolist()
+    return values
 
 
 def _mean(values: list[float], sizes: list[int]) -> float:

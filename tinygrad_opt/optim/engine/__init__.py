@@ -7,15 +7,19 @@ The arrays are flat and changed in place; `g` is read only. `apart` holds, for e
 state of other shapes. Scalars and options come in the order of `rule.scalars` and `rule.options`;
 the same tuple of options means that nothing changed.
 
-Order: the reference · tracing (symbols, trace, program) · blocks of NumPy calls.
+Order: the reference · tracing · blocks of NumPy calls · one CUDA kernel.
 """
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
+import numpy as np
+
 from ...device import Device
+from ...kernels import C_TYPES, has_kernels
 from .blocks import Blocks
+from .cuda import Cuda
 from .reference import Reference
 
 
@@ -37,9 +41,11 @@ class Engine(Protocol):
         """Take one step; gives the new scalars."""
 
 
-ENGINES: dict[str, type[Engine]] = {"reference": Reference, "blocks": Blocks}
+ENGINES: dict[str, type[Engine]] = {"reference": Reference, "blocks": Blocks, "cuda": Cuda}
 
 
-def default_engine(device: Device) -> str:
+def default_engine(device: Device, dtype: np.dtype[Any]) -> str:
     """The name of the fastest engine that needs nothing but the array library of this device."""
-    return "blocks" if device.kind == "cpu" else "reference"
+    if device.kind == "cpu":
+        return "blocks"
+    return "cuda" if has_kernels(device.xp) and dtype in C_TYPES else "reference"

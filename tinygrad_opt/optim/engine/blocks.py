@@ -12,7 +12,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from .program import TRUTHS, Program, Step
+from ...tracing.program import TRUTHS, Program, Step
 from .trace import program_for
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .trace import Tape
+    from .tape import Tape
 
 Method = Callable[..., Any]
 
@@ -182,6 +182,10 @@ class Array:
 
 # ---- the names of xp --------------------------------------------------------------------------
 
+# Besides sqrt, square and zeros_like, which have texts of their own below.
+CALLS = {"abs", "sign", "maximum", "minimum", "clip", "where", "exp", "expm1", "log", "log1p"}
+CALLS |= {"logaddexp", "sin", "cos", "sinh", "cosh", "tanh"}
+
 
 class Names:
     """What stands for xp while a rule is traced: the elementwise functions that a rule may call."""
@@ -199,11 +203,15 @@ class Names:
         """x²."""
         return x * x
 
+    def zeros_like(self, x: Array) -> Number:
+        """0."""
+        return x.tape.number(0.0)
+
     def __getattr__(self, name: str) -> Callable[..., Array]:
-        if name not in {"abs", "sign", "maximum", "minimum", "clip", "where"}:
+        if name not in CALLS:
             raise AttributeError(
-                f"an elementwise rule called xp.{name}. It may use sqrt, square, abs, sign, "
-                'maximum, minimum, clip and where; a rule of whole tensors says scope = "tensor".'
+                f"an elementwise rule called xp.{name}. It may use sqrt, square, "
+                f'{", ".join(sorted(CALLS))}; a rule of whole tensors says scope = "tensor".'
             )
 
         def function(*operands: Any) -> Array:

@@ -62,7 +62,7 @@ class Program:
         scalars: Mapping[str, str],
     ) -> None:
         self.outputs = outputs
-        steps = _needed(steps, outputs.values())
+        steps = needed(steps, outputs.values())
         read = dict.fromkeys(x for step in steps for x in step.operands if x in numbers)
         used = sorted((numbers[name] for name in read), key=lambda number: number.late)
         self.formulas = tuple(number.formula for number in used)
@@ -86,7 +86,7 @@ class Program:
 Item = TypeVar("Item", Step, Line)
 
 
-def _needed(items: Sequence[Item], wanted: Iterable[str]) -> list[Item]:
+def needed(items: Sequence[Item], wanted: Iterable[str]) -> list[Item]:
     """The items with these names, those that they read, and conditions."""
     names, kept = set(wanted), []
     for item in reversed(items):
@@ -105,7 +105,7 @@ def _compiled(
     """The function that computes the numbers, as written by the rule, in the order of the rule."""
     early: list[str] = []
     late: list[str] = []
-    for line in _needed(lines, [*(number.name for number in used), *scalars.values()]):
+    for line in needed(lines, [*(number.name for number in used), *scalars.values()]):
         code = f"{line.name} = {line.code}" if line.name else f"if not ({line.code}): return None"
         (late if line.late else early).append(code)
     early_names = "".join(f"{number.name}, " for number in used if not number.late)

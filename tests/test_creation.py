@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import tinygrad_opt as tg
-from tinygrad_opt import Tensor
-from tinygrad_opt.device import generator
+from tests.helpers import is_array
+from tinygrad_opt.device import default_device
+from tinygrad_opt.random_numbers import generator
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,8 @@ from tinygrad_opt.device import generator
 )
 def test_shape_and_dtype(made, shape, dtype) -> None:
     x = made()
-    assert isinstance(x.data, np.ndarray)
+    assert is_array(x)
+    assert x.device is default_device()
     assert (x.shape, x.dtype, x.requires_grad) == (shape, np.dtype(dtype), False)
 
 
@@ -50,7 +52,7 @@ def test_values() -> None:
 
 @pytest.mark.parametrize("name", ["zeros", "ones", "empty", "rand", "randn"])
 def test_like(name: str) -> None:
-    x = Tensor(np.ones((2, 3), np.float64))
+    x = tg.tensor(np.ones((2, 3), np.float64))
     like = getattr(tg, f"{name}_like")
     assert (like(x).shape, like(x).dtype) == ((2, 3), np.float64)
     assert like(x, requires_grad=True).requires_grad

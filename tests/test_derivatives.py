@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import tinygrad_opt as tg
+from tests.helpers import host
 from tinygrad_opt import Tensor, ops
 from tinygrad_opt.autograd import grad
 from tinygrad_opt.derivatives import hessian, hvp, jacobian, jvp, value_and_grad, vjp
@@ -15,11 +16,11 @@ A = np.array([[1.0, 2.0, -1.0], [0.5, 0.0, 3.0]])
 
 
 def plain(x: object) -> Tensor:
-    return Tensor(np.array(x, dtype=np.float64))
+    return tg.tensor(np.array(x, dtype=np.float64))
 
 
 def leaf(x: object) -> Tensor:
-    return Tensor(np.array(x, dtype=np.float64), requires_grad=True)
+    return tg.tensor(np.array(x, dtype=np.float64), requires_grad=True)
 
 
 def curve(x: Tensor) -> Tensor:
@@ -34,31 +35,39 @@ def bowl(x: Tensor) -> Tensor:
 
 def along(f, x: Tensor, v: Tensor, h: float = 1e-6) -> np.ndarray:
     """A central difference."""
-    return (f(x + h * v).numpy() - f(x - h * v).numpy()) / (2 * h)
+    return (host(f(x + h * v)) - host(f(x - h * v))) / (2 * h)
 
 
-X, V = plain([0.3, -1.2, 0.7]), plain([1.0, 0.5, -2.0])
+@pytest.fixture
+def X() -> Tensor:
+    return plain([0.3, -1.2, 0.7])
+
+
+@pytest.fixture
+def V() -> Tensor:
+    return plain([1.0, 0.5, -2.0])
+
 
 # ---- products ---------------------------------------------------------------------------------
 
 
-def test_vjp_gives_the_value_and_a_function_of_cotangents() -> None:
+def test_vjp_gives_the_value_and_a_function_of_cotangents(X: Tensor) -> None:
     y, pull = vjp(curve, X)
-    assert_allclose(y.numpy(), curve(X).numpy())
-    j = jacobian(curve, X).numpy()
+    assert_allclose(host(y), host(curve(X)))
+    j = host(jacobian(curve, X))
     for c in ([1.0, 0.0], [0.3, -2.0]):
-        assert_allclose(pull(plain(c)).numpy(), np.array(c) @ j, rtol=1e-14)
+        assert_allclose(host(pull(plain(c))), np.array(c) @ j, rtol=1e-14)
 
 
-def test_jvp_agrees_with_differences() -> None:
+def test_jvp_agrees_with_differences(X: Tensor, V: Tensor) -> None:
     y, change = jvp(curve, X, V)
-    assert_allclose(y.numpy(), curve(X).numpy())
-    assert_allclose(change.numpy(), along(curve, X, V), rtol=1e-8)
-    assert_allclose(change.numpy(), jacobian(curve, X).numpy() @ V.numpy(), rtol=1e-14)
+    assert_allclose(host(y), host(curve(X)))
+    assert_allclose(host(change), along(curve, X, V), rtol=1e-8)
+    assert_allclose(host(change), host(jacobian(curve, X)) @ host(V), rtol=1e-14)
 
 
 @pytest.mark.parametrize("f", [ops.exp, ops.softmax, ops.sigmoid, ops.cumsum, ops.relu, ops.flip])
-def test_jvp_and_vjp_are_each_others_mirror_image(f) -> None:
+def test_jvp_and_vjp_are_each_others_mirror_image(f, X: Tensor, V: Tensor) -> None:
     random = np.random.default_rng(0)
     c = plain(random.standard_normal(3))
     _, change = jvp(f, X, V)
@@ -66,32 +75,32 @@ def test_jvp_and_vjp_are_each_others_mirror_image(f) -> None:
     assert_allclose((c * change).sum().item(), (pull(c) * V).sum().item(), rtol=1e-13)
 
 
-def test_hvp_agrees_with_the_explicit_hessian() -> None:
-    h = hessian(bowl, X).numpy()
+def test_hvp_agrees_with_the_explicit_hessian(X: Tensor, V: Tensor) -> None:
+    h = host(hessian(bowl, X))
     assert_allclose(h, h.T, rtol=1e-13)
-    assert_allclose(hvp(bowl, X, V).numpy(), h @ V.numpy(), rtol=1e-13)
+    assert_allclose(host(hvp(bowl, X, V)), h @ host(V), rtol=1e-13)
     assert_allclose(
-        hvp(bowl, X, V).numpy(), along(lambda x: vjp(bowl, x)[1](plain(1.0)), X, V), rtol=1e-7
+        host(hvp(bowl, X, V)), along(lambda x: vjp(bowl, x)[1](plain(1.0)), X, V), rtol=1e-7
     )
 
 
 # ---- whole matrices ---------------------------------------------------------------------------
 
 
-def test_jacobian_has_the_shape_of_output_and_input() -> None:
+def test_jacobian_has_the_shape_of_output_and_input(X: Tensor) -> None:
     j = jacobian(lambda x: x.reshape(2, 3) ** 2, plain(np.arange(6.0)))
     assert j.shape == (2, 3, 6)
-    assert_allclose(j.numpy().reshape(6, 6), np.diag(2 * np.arange(6.0)))
+    assert_allclose(host(j).reshape(6, 6), np.diag(2 * np.arange(6.0)))
     assert jacobian(bowl, X).shape == (3,)
     assert jacobian(lambda x: x * x, plain(3.0)).tolist() == 6
 
 
 def test_hessian_of_a_quadratic_form_is_its_matrix() -> None:
     m = np.array([[2.0, 1.0], [1.0, -3.0]])
-    assert_allclose(hessian(lambda x: x @ (plain(m) @ x) / 2, plain([5.0, 7.0])).numpy(), m)
+    assert_allclose(host(hessian(lambda x: x @ (plain(m) @ x) / 2, plain([5.0, 7.0]))), m)
 
 
-def test_hessian_of_a_linear_function_is_zero() -> None:
+def test_hessian_of_a_linear_function_is_zero(X: Tensor, V: Tensor) -> None:
     assert hessian(lambda x: x.sum(), X).tolist() == np.zeros((3, 3)).tolist()
     assert hvp(lambda x: x.sum(), X, V).tolist() == [0, 0, 0]
 
@@ -100,7 +109,7 @@ def test_hessian_of_cross_entropy_is_what_the_textbook_says() -> None:
     logits = plain([[1.0, 2.0, 3.0]])
     p = np.exp([1.0, 2, 3]) / np.exp([1.0, 2, 3]).sum()
     h = hessian(lambda z: tg.cross_entropy(z, tg.tensor([1])), logits)
-    assert_allclose(h.numpy().reshape(3, 3), np.diag(p) - np.outer(p, p), atol=1e-15)
+    assert_allclose(host(h).reshape(3, 3), np.diag(p) - np.outer(p, p), atol=1e-15)
 
 
 # ---- several inputs and outputs ---------------------------------------------------------------
@@ -126,7 +135,7 @@ def test_several_inputs_give_tuples() -> None:
     assert (y.tolist(), change.tolist()) == ([3, 8], [3, 2])
 
 
-def test_several_outputs_take_and_give_tuples() -> None:
+def test_several_outputs_take_and_give_tuples(V: Tensor) -> None:
     def f(x: Tensor) -> tuple[Tensor, Tensor]:
         return x * x, x.sum()
 
@@ -145,14 +154,14 @@ def test_an_unused_input_and_a_constant_have_zeros() -> None:
     assert value_and_grad(lambda a: plain(1.0))(a)[1].tolist() == [0, 0]
 
 
-def test_an_empty_output_has_an_empty_jacobian() -> None:
+def test_an_empty_output_has_an_empty_jacobian(X: Tensor) -> None:
     assert jacobian(lambda x: x[:0], X).shape == (0, 3)
 
 
 # ---- purity -----------------------------------------------------------------------------------
 
 
-def test_results_are_detached_and_inputs_left_alone() -> None:
+def test_results_are_detached_and_inputs_left_alone(X: Tensor, V: Tensor) -> None:
     x = leaf([0.3, -1.2, 0.7])
     y, pull = vjp(curve, x)
     results = [
@@ -190,7 +199,7 @@ def test_they_nest_to_any_order() -> None:
     f, t = ops.tanh, np.tanh(0.4)
     for expected in (1 - t**2, -2 * t * (1 - t**2), (1 - t**2) * (6 * t**2 - 2)):
         f = derivative(f)
-        assert_allclose(f(plain(0.4)).detach().numpy(), expected, rtol=1e-14)
+        assert_allclose(host(f(plain(0.4))), expected, rtol=1e-14)
 
 
 def test_they_work_under_no_grad() -> None:
@@ -215,7 +224,7 @@ def test_float32_stays_float32() -> None:
 # ---- wrong calls ------------------------------------------------------------------------------
 
 
-def test_a_hessian_wants_one_number() -> None:
+def test_a_hessian_wants_one_number(X: Tensor, V: Tensor) -> None:
     for call in (
         lambda: hessian(curve, X),
         lambda: hvp(curve, X, V),
@@ -225,7 +234,7 @@ def test_a_hessian_wants_one_number() -> None:
             call()
 
 
-def test_a_vector_for_each_input() -> None:
+def test_a_vector_for_each_input(X: Tensor, V: Tensor) -> None:
     with pytest.raises(ValueError, match="jvp: there are 1 inputs and 2 vectors for them"):
         jvp(curve, X, (V, V))
     with pytest.raises(ValueError, match="vjp: there are 1 outputs and 0 vectors for them"):

@@ -15,6 +15,7 @@ EXAMPLES = ROOT / "examples"
 LESSONS = sorted(EXAMPLES.glob("*.py"))
 SECONDS = 60  # the limit for one lesson, generous for a busy machine; each takes a few
 
+pytestmark = pytest.mark.host
 lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 
 

@@ -10,13 +10,14 @@ import pytest
 from numpy.testing import assert_allclose
 
 import tinygrad_opt as tg
+from tests.helpers import host, is_array, share_memory
 from tinygrad_opt import Tensor, fused, op, ops
 from tinygrad_opt.autograd import grad
 from tinygrad_opt.gradcheck import gradcheck
 
 
 def leaf(x: object) -> Tensor:
-    return Tensor(np.array(x, dtype=np.float64), requires_grad=True)
+    return tg.tensor(np.array(x, dtype=np.float64), requires_grad=True)
 
 
 @op(lambda xp, g, y, x: g * 3 * x**2)
@@ -119,9 +120,7 @@ def test_unused_outputs_count_as_zeros() -> None:
         x = leaf([0.5, -1.0])
         first, second = square_and_exp(x)
         assert grad(first.sum(), x, create_graph=order).tolist() == [1, -2]
-        assert_allclose(
-            grad(second.sum(), x, create_graph=order).detach().numpy(), np.exp([0.5, -1.0])
-        )
+        assert_allclose(host(grad(second.sum(), x, create_graph=order)), np.exp([0.5, -1.0]))
 
 
 def test_an_output_that_a_derivative_reads_is_counted_once_per_use() -> None:
@@ -130,7 +129,7 @@ def test_an_output_that_a_derivative_reads_is_counted_once_per_use() -> None:
     first, second = square_and_exp(x)
     slope = grad((first + second).sum(), x, create_graph=True)
     total = grad((slope + second).sum(), x)
-    assert_allclose(total.numpy(), 2 + 2 * np.exp([1.0, 2.0]), rtol=1e-15)
+    assert_allclose(host(total), 2 + 2 * np.exp([1.0, 2.0]), rtol=1e-15)
 
 
 def test_outputs_of_an_operation_share_no_gradient() -> None:
@@ -140,7 +139,7 @@ def test_outputs_of_an_operation_share_no_gradient() -> None:
 
     a, b = leaf([1.0]), leaf([2.0])
     sum_and_first(a, b)[0].sum().backward()
-    assert not np.shares_memory(a.grad.data, b.grad.data)
+    assert not share_memory(a.grad, b.grad)
 
 
 def test_numbers_among_outputs_become_tensors() -> None:
@@ -150,7 +149,7 @@ def test_numbers_among_outputs_become_tensors() -> None:
 
     x = leaf([1.0, 2.0])
     first, second = two_sums(x)
-    assert isinstance(first.data, np.ndarray)
+    assert is_array(first)
     (first * second).backward()
     assert x.grad.tolist() == [6, 6]
 
@@ -282,8 +281,8 @@ def test_wrong_calls_are_sentences(call, text: str) -> None:
 
 
 def test_errors_of_numpy_keep_their_kind_and_name_the_operation() -> None:
-    with pytest.raises(TypeError, match=r"^sign: "):
-        ops.sign(tg.tensor([True]))
+    with pytest.raises(TypeError, match=r"^invert: "):
+        ops.invert(leaf([1.0]))
     with pytest.raises(ValueError, match=r"^sum: axis 2 is out of bounds"):
         ops.sum(leaf([1.0]), axis=2)
     with pytest.raises(ValueError, match=r"^reshape: cannot reshape"):

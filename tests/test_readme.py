@@ -14,13 +14,15 @@ from tinygrad_opt.optim import OPTIMIZERS
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
-PYTHON = [text for language, text in BLOCKS if language == "python"]
+PYTHON = [text for language, text in BLOCKS if language == "python" and '"cuda"' not in text]
 COMMANDS = [
     line.split("#")[0].strip()
     for _, text in BLOCKS
     for line in text.splitlines()
     if line.startswith("tinygrad-opt ")
 ]
+
+pytestmark = pytest.mark.host
 
 
 @pytest.mark.parametrize("text", PYTHON, ids=range(len(PYTHON)))

@@ -12,13 +12,14 @@ import pytest
 from numpy.testing import assert_allclose
 
 import tinygrad_opt as tg
+from tests.helpers import host, share_memory
 from tinygrad_opt import DeviceError, Tensor
-from tinygrad_opt.device import Device
+from tinygrad_opt.device import Device, default_device, use_device
 from tinygrad_opt.gradcheck import gradcheck
 
 
 def leaf(x: object) -> Tensor:
-    return Tensor(np.array(x, dtype=np.float64), requires_grad=True)
+    return tg.tensor(np.array(x, dtype=np.float64), requires_grad=True)
 
 
 # ---- construction and properties --------------------------------------------------------------
@@ -28,12 +29,20 @@ def test_an_array_is_shared_by_tensor_and_copied_by_the_function() -> None:
     array = np.ones(3)
     assert np.shares_memory(Tensor(array).data, array)
     assert np.shares_memory(tg.from_numpy(array).data, array)
-    assert not np.shares_memory(tg.tensor(array).data, array)
+    assert not np.shares_memory(tg.tensor(array, device="cpu").data, array)
+
+
+def test_a_copy_of_an_array_goes_to_the_default_device_and_that_of_a_tensor_stays() -> None:
+    assert tg.tensor(np.ones(3)).device is default_device()
+    assert tg.tensor(np.float32(3)).device is tg.tensor([1.0]).device is default_device()
+    here = tg.ones(2, device="cpu")
+    assert tg.tensor(here).device is Device("cpu")
+    assert tg.tensor(here, device=default_device()).device is default_device()
 
 
 def test_a_numpy_matrix_multiplies_like_any_array() -> None:
     matrix = np.ones((2, 2)).view(np.matrix)
-    assert (Tensor(matrix) * Tensor(matrix)).tolist() == [[1, 1], [1, 1]]
+    assert (tg.tensor(matrix) * tg.tensor(matrix)).tolist() == [[1, 1], [1, 1]]
 
 
 def test_properties() -> None:
@@ -41,7 +50,7 @@ def test_properties() -> None:
     assert (x.shape, x.ndim, x.size, len(x)) == ((2, 3), 2, 6, 2)
     assert (x.dtype, x.device, x.is_leaf, x.requires_grad) == (
         np.float32,
-        Device("cpu"),
+        default_device(),
         True,
         True,
     )
@@ -64,19 +73,25 @@ def test_lists_may_hold_tensors_but_not_their_graphs() -> None:
         assert tg.tensor([w * 2, w * 3]).tolist() == [2, 3]
 
 
+def named(text: str) -> str:
+    """The text of a tensor on the device of the test, which only a GPU's tells."""
+    device = default_device()
+    return text.replace("@", "" if device.kind == "cpu" else f", device={device!r}")
+
+
 @pytest.mark.parametrize(
-    ("x", "text"),
+    ("make", "text"),
     [
-        (tg.tensor([1.0, 2.5]), "tensor([1. , 2.5])"),
-        (tg.tensor([1, 2]), "tensor([1, 2])"),
-        (Tensor(np.ones(1)), "tensor([1.], dtype=float64)"),
-        (tg.tensor(2.0, requires_grad=True), "tensor(2., requires_grad=True)"),
-        (tg.tensor(2.0, requires_grad=True) * 3, "tensor(6., made by multiply)"),
-        (tg.ones(2, 1), "tensor([[1.],\n        [1.]])"),
+        (lambda: tg.tensor([1.0, 2.5]), "tensor([1. , 2.5]@)"),
+        (lambda: tg.tensor([1, 2]), "tensor([1, 2]@)"),
+        (lambda: tg.tensor(np.ones(1)), "tensor([1.], dtype=float64@)"),
+        (lambda: tg.tensor(2.0, requires_grad=True), "tensor(2.@, requires_grad=True)"),
+        (lambda: tg.tensor(2.0, requires_grad=True) * 3, "tensor(6.@, made by multiply)"),
+        (lambda: tg.ones(2, 1), "tensor([[1.],\n        [1.]]@)"),
     ],
 )
-def test_repr(x: Tensor, text: str) -> None:
-    assert repr(x) == text
+def test_repr(make, text: str) -> None:
+    assert repr(make()) == named(text)
 
 
 def test_repr_of_one_of_several_outputs_names_its_maker() -> None:
@@ -84,7 +99,7 @@ def test_repr_of_one_of_several_outputs_names_its_maker() -> None:
     def twins(xp, x):
         return x * 1, x * 1
 
-    assert repr(twins(leaf(1.0))[1]) == "tensor(1., dtype=float64, made by twins)"
+    assert repr(twins(leaf(1.0))[1]) == named("tensor(1., dtype=float64@, made by twins)")
 
 
 # ---- operators --------------------------------------------------------------------------------
@@ -96,24 +111,24 @@ COMPARISONS = [operator.eq, operator.ne, operator.lt, operator.le, operator.gt, 
 
 @pytest.mark.parametrize("operation", [*BINARY, *COMPARISONS])
 def test_operators_are_numpys(operation) -> None:
-    assert_allclose(operation(Tensor(A), Tensor(B)).numpy(), operation(A, B))
+    assert_allclose(host(operation(tg.tensor(A), tg.tensor(B))), operation(A, B))
 
 
 @pytest.mark.parametrize("operation", [*BINARY[:4], *COMPARISONS])
 def test_operators_with_numbers_on_either_side(operation) -> None:
-    assert_allclose(operation(Tensor(A), 2).numpy(), operation(A, 2))
-    assert_allclose(operation(2, Tensor(A)).numpy(), operation(2, A))
+    assert_allclose(host(operation(tg.tensor(A), 2)), operation(A, 2))
+    assert_allclose(host(operation(2, tg.tensor(A))), operation(2, A))
 
 
 def test_powers_on_either_side() -> None:
-    assert_allclose((Tensor(B) ** 2).numpy(), B**2)
-    assert_allclose((2 ** Tensor(A)).numpy(), 2**A)
-    assert_allclose((Tensor(B) ** Tensor(A)).numpy(), B**A)
+    assert_allclose(host(tg.tensor(B) ** 2), B**2)
+    assert_allclose(host(2 ** tg.tensor(A)), 2**A)
+    assert_allclose(host(tg.tensor(B) ** tg.tensor(A)), B**A)
 
 
 @pytest.mark.parametrize("operation", [operator.neg, operator.pos, abs])
 def test_unary_operators(operation) -> None:
-    assert_allclose(operation(Tensor(A)).numpy(), operation(A))
+    assert_allclose(host(operation(tg.tensor(A))), operation(A))
 
 
 @pytest.mark.parametrize(
@@ -129,19 +144,19 @@ def test_unary_operators(operation) -> None:
     ],
 )
 def test_operators_have_derivatives(f) -> None:
-    gradcheck(f, Tensor(A), order=2)
+    gradcheck(f, tg.tensor(A), order=2)
 
 
 def test_methods_are_the_functions() -> None:
-    x = Tensor(A)
-    assert_allclose(x.exp().numpy(), tg.exp(x).numpy())
-    assert_allclose(x.sum(axis=0).numpy(), tg.sum(x, axis=0).numpy())
+    x = tg.tensor(A)
+    assert_allclose(host(x.exp()), host(tg.exp(x)))
+    assert_allclose(host(x.sum(axis=0)), host(tg.sum(x, axis=0)))
     assert Tensor.exp is tg.exp
 
 
 def test_membership_asks_whether_any_element_is_equal() -> None:
-    assert 3.0 in Tensor(A)
-    assert 7.0 not in Tensor(A)
+    assert 3.0 in tg.tensor(A)
+    assert 7.0 not in tg.tensor(A)
 
 
 def test_tensors_are_keys_by_identity() -> None:
@@ -165,7 +180,8 @@ def test_one_element_is_a_number() -> None:
 def test_tolist_and_numpy() -> None:
     x = tg.tensor([[1.0, 2.0]])
     assert x.tolist() == [[1.0, 2.0]]
-    assert np.shares_memory(x.numpy(), x.data)
+    here = tg.ones(2, device="cpu")
+    assert here.numpy() is here.data
 
 
 @pytest.mark.parametrize(
@@ -182,8 +198,12 @@ def test_tolist_and_numpy() -> None:
         (lambda: [0, 1][tg.tensor(1.0)], TypeError, "index: shape .* is not one integer"),
         (lambda: len(tg.tensor(1.0)), TypeError, "len: this tensor is one number"),
         (lambda: list(tg.tensor(1.0)), TypeError, "is one number and has no length"),
-        (lambda: tg.ones(2, requires_grad=True).numpy(), RuntimeError, r"Write t.detach\(\).numpy"),
-        (lambda: Tensor(np.ones((2, 3)))[5], IndexError, "out of bounds"),
+        (
+            lambda: tg.ones(2, device="cpu", requires_grad=True).numpy(),
+            RuntimeError,
+            r"Write t.detach\(\).numpy",
+        ),
+        (lambda: tg.tensor(np.ones((2, 3)))[5], IndexError, "out of bounds"),
     ],
 )
 def test_what_is_not_one_number(call, kind, text) -> None:
@@ -219,11 +239,12 @@ def test_a_ufunc_of_a_tensor_is_a_type_error(function) -> None:
 
 @pytest.mark.parametrize("operation", [*BINARY, operator.pow, operator.eq, operator.lt])
 def test_a_raw_array_next_to_a_tensor_says_wrap_it(operation) -> None:
-    for a, b in ((tg.ones(2, 2), np.ones((2, 2))), (np.ones((2, 2)), tg.ones(2, 2))):
-        with pytest.raises(
-            TypeError, match=r"the other operand is a numpy.ndarray of shape \(2, 2\)"
-        ):
-            operation(a, b)
+    t = tg.ones(2, 2)
+    for raw in (np.ones((2, 2)), t.data):
+        text = f"the other operand is a {type(raw).__module__}.ndarray of shape \\(2, 2\\). Wrap it"
+        for a, b in ((t, raw), (raw, t)):
+            with pytest.raises(TypeError, match=text):
+                operation(a, b)
 
 
 # ---- changing in place ------------------------------------------------------------------------
@@ -251,7 +272,7 @@ def test_parameters_change_in_place_under_no_grad() -> None:
         w -= 0.1 * w
         w[0] = 5.0
     assert w.is_leaf and w.requires_grad
-    assert_allclose(w.detach().numpy(), [5.0, 1.8])
+    assert_allclose(host(w), [5.0, 1.8])
 
 
 def in_place(x: Tensor) -> None:
@@ -290,7 +311,7 @@ def test_a_tensor_in_a_graph_is_never_changed(change) -> None:
     "change", [lambda x, w: operator.iadd(x, w), lambda x, w: operator.setitem(x, 0, w[0])]
 )
 def test_a_value_with_a_gradient_is_not_written_into_memory(change) -> None:
-    x, w = Tensor(np.zeros(2)), leaf([1.0, 2.0])
+    x, w = tg.tensor(np.zeros(2)), leaf([1.0, 2.0])
     with pytest.raises(
         RuntimeError, match="the value requires a gradient, which writing into memory"
     ):
@@ -318,7 +339,7 @@ def test_new_data_keep_the_tensor() -> None:
     w = leaf([1.0, 2.0])
     w.data = [3.0, 4.0]
     assert w.tolist() == [3, 4]
-    w.data = Tensor(np.array([5.0, 6.0]))
+    w.data = tg.tensor(np.array([5.0, 6.0]))
     assert w.tolist() == [5, 6]
     assert w.requires_grad and w.is_leaf
 
@@ -339,7 +360,7 @@ def test_requires_grad_can_be_asked_for_and_stopped() -> None:
 def test_clone_is_recorded_and_detach_is_not() -> None:
     x = leaf([1.0, 2.0])
     c = x.clone()
-    assert not np.shares_memory(c.data, x.data)
+    assert not share_memory(c, x)
     c.sum().backward()
     assert x.grad.tolist() == [1, 1]
     assert not x.detach().requires_grad
@@ -350,11 +371,11 @@ def test_clone_is_recorded_and_detach_is_not() -> None:
 
 def test_to_its_own_device_is_itself() -> None:
     x = tg.ones(2)
-    assert x.to("cpu") is x
-    assert x.cpu() is x
+    assert x.to(default_device()) is x
+    assert x.to(repr(default_device())) is x
+    assert x.cpu().cpu().device is Device("cpu")
     assert x.to("float64").dtype == np.float64
     assert x.to(np.float16).dtype == np.float16
-    assert x.to(Device("cpu")) is x
 
 
 @pytest.mark.parametrize(
@@ -377,9 +398,9 @@ def test_a_deep_copy_owns_its_memory_and_keeps_identity() -> None:
     x.sum().backward()
     a, b = copy.deepcopy([x, x])
     assert a is b
-    assert not np.shares_memory(a.data, x.data)
+    assert not share_memory(a, x)
     assert a.grad.tolist() == [1]
-    assert not np.shares_memory(a.grad.data, x.grad.data)
+    assert not share_memory(a.grad, x.grad)
 
 
 def test_a_tensor_in_a_graph_is_not_copied() -> None:
@@ -393,39 +414,76 @@ def test_a_tensor_in_a_graph_is_not_copied() -> None:
 # ---- two devices ------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def elsewhere() -> Device:
-    """A second device, with NumPy behind it."""
-    device = object.__new__(Device)
-    device.kind, device.index, device.xp = "cuda", 0, np
-    return device
+on_a_gpu = pytest.mark.on("standin", "kernels", "cuda")
 
 
-def test_two_devices_do_not_mix(elsewhere: Device) -> None:
-    a, b = tg.ones(2), tg.ones(2)
-    b.device = elsewhere
+@on_a_gpu
+def test_two_devices_do_not_mix() -> None:
+    a, b = tg.ones(2, device="cpu"), tg.ones(2)
     with pytest.raises(DeviceError) as error:
         _ = a * b
     assert str(error.value) == (
-        "multiply: the first tensor is on cpu, the second on cuda:0. Nothing moves by itself: "
-        'write a.to("cuda:0") or b.to("cpu").'
+        "multiply: a is on cpu, b on cuda:0. Nothing moves by itself: write "
+        'a.to("cuda:0") or b.to("cpu").'
     )
 
 
-def test_results_and_gradients_stay_on_the_device(elsewhere: Device) -> None:
-    x = leaf([1.0, 2.0])
-    x.device = elsewhere
-    y = (x.exp() * 2).sum()
+@on_a_gpu
+def test_a_value_or_an_index_from_another_device_is_not_taken() -> None:
+    here, there = tg.ones(2, device="cpu"), tg.ones(2)
+    for x, value in ((here, there), (there, here), (there, np.ones(2)), (here, there.data)):
+        with pytest.raises(DeviceError) as error:
+            x[:] = value
+        other = "cuda:0" if x is here else "cpu"
+        assert str(error.value) == (
+            f"x [...] = ...: x is on {x.device}, the value on {other}. Nothing moves by itself: "
+            f'write tensor(value, device="{x.device}").'
+        )
+        index = tg.tensor([0], device=other)
+        with pytest.raises(DeviceError) as error:
+            x[index]
+        assert str(error.value) == (
+            f"getitem: the tensor is on {x.device}, the index on {other}. Nothing moves by itself: "
+            f'write index.to("{x.device}").'
+        )
+        with pytest.raises(DeviceError, match=r"^x \[...\] = ...: the tensor is on"):
+            x[index] = 0.0
+
+
+def test_lists_and_numpy_arrays_are_indices_on_every_device() -> None:
+    x = tg.tensor([[1.0, 2.0], [3.0, 4.0]])
+    rows = np.array([1, 1])
+    picked = x[rows]
+    assert picked.tolist() == x[[1, 1]].tolist() == [[3, 4], [3, 4]]
+    assert x[[]].shape == (0, 2) and x[[True, False]].tolist() == [[1, 2]]
+    x[[0], [1]] = [7.0]
+    x[np.array([False, True])] = 0.0
+    assert x.tolist() == [[1, 7], [0, 0]]
+
+
+def test_an_index_may_change_after_it_was_used() -> None:
+    x, rows, places = leaf([1.0, 2.0]), np.array([0, 0]), [1, 1]
+    y = x[rows].sum() + 3 * x[places].sum()
+    rows[:], places[:] = 1, [0, 0]
     y.backward()
-    assert y.device is x.grad.device is elsewhere
-    assert tg.grad((x * x).sum(), x, create_graph=True).device is elsewhere
+    assert x.grad.tolist() == [2, 6]
+
+
+@on_a_gpu
+def test_results_and_gradients_stay_on_the_device() -> None:
+    x = leaf([1.0, 2.0])
+    with use_device("cpu"):
+        y = (x.exp() * 2).sum()
+        y.backward()
+        assert y.device is x.grad.device is x.device is not default_device()
+        assert tg.grad((x * x).sum(), x, create_graph=True).device is x.device
     with pytest.raises(DeviceError, match=r"the tensor is on cuda:0. Write t.cpu\(\).numpy\(\)"):
         x.numpy()
 
 
 def test_one_number_takes_a_format() -> None:
     assert f"{tg.tensor(2.34567):.2f}" == "2.35"
-    assert f"{tg.tensor([1.0])}" == "tensor([1.])"
+    assert f"{tg.tensor([1.0])}" == named("tensor([1.]@)")
     with pytest.raises(ValueError):
         f"{tg.tensor([1.0, 2.0]):.2f}"
 

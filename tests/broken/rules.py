@@ -11,15 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_opt import Tensor, fused, op
+from tinygrad_opt import Tensor, fused, op, tensor
 
 _random = np.random.default_rng(7)
 
 
-def of(*shape: int) -> Tensor:
+def draw(*shape: int) -> np.ndarray:
     """Distinct numbers away from 0."""
     n = int(np.prod(shape))
-    return Tensor(((_random.permutation(n) - n / 2 + 0.3) * 0.37).reshape(shape))
+    return ((_random.permutation(n) - n / 2 + 0.3) * 0.37).reshape(shape)
+
+
+def of(*shape: int) -> Tensor:
+    """The same as a tensor."""
+    return tensor(draw(*shape))
 
 
 @dataclass(frozen=True)
@@ -29,13 +34,19 @@ class Pair:
     name: str
     wrong: Callable[..., Any]
     right: Callable[..., Any]
-    inputs: tuple[Tensor, ...]
+    arrays: tuple[np.ndarray, ...]
     order: int = 1  # of the derivative in which the mistake shows
 
+    @property
+    def inputs(self) -> list[Tensor]:
+        return [tensor(array) for array in self.arrays]
 
-def pair(name: str, value: Any, wrong: Any, right: Any, *inputs: Tensor, order: int = 1) -> Pair:
+
+def pair(
+    name: str, value: Any, wrong: Any, right: Any, *arrays: np.ndarray, order: int = 1
+) -> Pair:
     wrong, right = (d if isinstance(d, tuple) else (d,) for d in (wrong, right))
-    return Pair(name, op(*wrong)(value), op(*right)(value), inputs, order)
+    return Pair(name, op(*wrong)(value), op(*right)(value), arrays, order)
 
 
 # ---- values -----------------------------------------------------------------------------------
@@ -150,57 +161,58 @@ def detach(xp, x):
     return x.detach() if isinstance(x, Tensor) else x
 
 
-TIED = Tensor(np.array([[1.0, 5.0], [1.0, 2.0], [0.0, 2.0]]))
+TIED = np.array([[1.0, 5.0], [1.0, 2.0], [0.0, 2.0]])
 
 PAIRS = [
-    pair("softmax times -7", softmax, lambda *a: -7 * softmax_rule(*a), softmax_rule, of(4, 5)),
+    pair("softmax times -7", softmax, lambda *a: -7 * softmax_rule(*a), softmax_rule, draw(4, 5)),
     pair("off by 0.05 %", cube, lambda xp, g, y, x: g * 3.0015 * x * x,
-         lambda xp, g, y, x: g * 3 * x * x, of(2, 3)),
+         lambda xp, g, y, x: g * 3 * x * x, draw(2, 3)),
     pair("wrong only in the second derivative", cube,
          lambda xp, g, y, x: g * 3 * x * detach(xp, x), lambda xp, g, y, x: g * 3 * x * x,
-         of(2, 3), order=2),
+         draw(2, 3), order=2),
     pair("a sum that spreads along the wrong axis", row_sums, spread_columns, spread_rows,
-         of(3, 3)),
+         draw(3, 3)),
     pair("a mean that forgets to divide", average,
          lambda xp, g, y, x: xp.broadcast_to(g, x.shape),
-         lambda xp, g, y, x: xp.broadcast_to(g / 12, x.shape), of(3, 4)),
+         lambda xp, g, y, x: xp.broadcast_to(g / 12, x.shape), draw(3, 4)),
     pair("transposing with the forward permutation", permuted,
          lambda xp, g, y, x: xp.transpose(g, (1, 2, 0)),
-         lambda xp, g, y, x: xp.transpose(g, (2, 0, 1)), of(3, 3, 3)),
+         lambda xp, g, y, x: xp.transpose(g, (2, 0, 1)), draw(3, 3, 3)),
     pair("getitem that assigns", picked, lambda xp, g, y, x: put(xp, g, x.shape, True),
-         lambda xp, g, y, x: put(xp, g, x.shape, False), of(3, 2)),
+         lambda xp, g, y, x: put(xp, g, x.shape, False), draw(3, 2)),
     pair("concatenate with shifted slices", joined,
          (lambda xp, g, y, a, b: g[:, 1:3], lambda xp, g, y, a, b: g[:, 2:]),
-         (lambda xp, g, y, a, b: g[:, :2], lambda xp, g, y, a, b: g[:, 2:]), of(2, 2), of(2, 2)),
+         (lambda xp, g, y, a, b: g[:, :2], lambda xp, g, y, a, b: g[:, 2:]),
+         draw(2, 2), draw(2, 2)),
     pair("a product with .T on stacks", batched, (all_axes_reversed, of_second_factor),
-         (last_axes_swapped, of_second_factor), of(3, 3, 3), of(3, 3, 3)),
+         (last_axes_swapped, of_second_factor), draw(3, 3, 3), draw(3, 3, 3)),
     pair("both rules of a product swapped", product,
          (lambda xp, g, y, a, b: g * a, lambda xp, g, y, a, b: g * b),
-         (lambda xp, g, y, a, b: g * b, lambda xp, g, y, a, b: g * a), of(2, 3), of(2, 3)),
+         (lambda xp, g, y, a, b: g * b, lambda xp, g, y, a, b: g * a), draw(2, 3), draw(2, 3)),
     pair("a square that counts once", square, lambda xp, g, y, x: g * x,
-         lambda xp, g, y, x: 2 * g * x, of(4)),
+         lambda xp, g, y, x: 2 * g * x, draw(4)),
     pair("the sign of a quotient", quotient,
          (lambda xp, g, y, a, b: g / b, lambda xp, g, y, a, b: g * y / b),
-         (lambda xp, g, y, a, b: g / b, lambda xp, g, y, a, b: -g * y / b), of(3), of(3)),
+         (lambda xp, g, y, a, b: g / b, lambda xp, g, y, a, b: -g * y / b), draw(3), draw(3)),
     pair("one input forgotten", added, (lambda xp, g, y, a, b: g, None),
-         (lambda xp, g, y, a, b: g, lambda xp, g, y, a, b: g), of(3), of(3)),
+         (lambda xp, g, y, a, b: g, lambda xp, g, y, a, b: g), draw(3), draw(3)),
     pair("a norm taken for constant", scaled,
          lambda xp, g, y, x: g / xp.sqrt(xp.sum(x * x)),
-         lambda xp, g, y, x: (g - y * xp.sum(g * y)) / xp.sqrt(xp.sum(x * x)), of(4)),
+         lambda xp, g, y, x: (g - y * xp.sum(g * y)) / xp.sqrt(xp.sum(x * x)), draw(4)),
     pair("broadcasting undone twice", added,
          (lambda xp, g, y, a, b: xp.broadcast_to(xp.sum(g, axis=0), (4, 3)),
           lambda xp, g, y, a, b: g),
-         (lambda xp, g, y, a, b: g, lambda xp, g, y, a, b: g), of(4, 3), of(3)),
+         (lambda xp, g, y, a, b: g, lambda xp, g, y, a, b: g), draw(4, 3), draw(3)),
     pair("a kink on the wrong side", relu, lambda xp, g, y, x: g * (x < 0),
-         lambda xp, g, y, x: g * (x > 0), of(6)),
+         lambda xp, g, y, x: g * (x > 0), draw(6)),
     pair("a threshold that moved", relu, lambda xp, g, y, x: g * (x > 0.5),
-         lambda xp, g, y, x: g * (x > 0), of(6)),
+         lambda xp, g, y, x: g * (x > 0), draw(6)),
     Pair("a composition that is another function",
          fused(lambda x: x * x * x, lambda xp, g, y, x: 2 * g * x)(square),
-         fused(lambda x: x * x, lambda xp, g, y, x: 2 * g * x)(square), (of(3),), order=2),
+         fused(lambda x: x * x, lambda xp, g, y, x: 2 * g * x)(square), (draw(3),), order=2),
     pair("arrays and Tensors treated unlike", square,
          lambda xp, g, y, x: 3 * g * x if isinstance(x, Tensor) else 2 * g * x,
-         lambda xp, g, y, x: 2 * g * x, of(3), order=2),
+         lambda xp, g, y, x: 2 * g * x, draw(3), order=2),
 ]  # fmt: skip
 
 # At a tie every share between none and all is a slope of one side: the boundary points decide.

@@ -18,6 +18,8 @@ from tinygrad_opt.data import DATASETS
 from tinygrad_opt.optim import OPTIMIZERS
 from tinygrad_opt.optim.schedules import SCHEDULES
 
+pytestmark = pytest.mark.host
+
 QUICK = ["--epochs", "2", "--hidden", "8"]
 
 

@@ -13,6 +13,8 @@ from tinygrad_opt import data
 from tinygrad_opt.data import download
 from tinygrad_opt.data.download import MIRRORS, File
 
+pytestmark = pytest.mark.host
+
 CONTENT = {name: name.encode() * 10 for name in download.MNIST}
 
 

@@ -11,6 +11,8 @@ import pytest
 from tinygrad_opt import data
 from tinygrad_opt.data import read_idx
 
+pytestmark = pytest.mark.host
+
 
 def idx(array):
     """A uint8 array as the bytes of an IDX file."""

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 import tinygrad_opt as tg
-from tinygrad_opt import Tensor, data
+from tests.helpers import host
+from tests.standin import strict_cupy
+from tinygrad_opt import Device, Tensor, data
 from tinygrad_opt.data import DataLoader
-from tinygrad_opt.device import generator
+from tinygrad_opt.data.residence import DEPTH
+from tinygrad_opt.random_numbers import generator
 
 
 def _numbered(n=10, **options):
@@ -31,8 +34,8 @@ def test_batches_are_tensors_whose_rows_belong_together():
         assert x.dtype == np.float32
         assert y.dtype == np.int64
         assert not x.requires_grad
-        np.testing.assert_array_equal(x.numpy()[:, 0], y.numpy())
-        np.testing.assert_array_equal(x.numpy()[:, 1], 10 * y.numpy())
+        np.testing.assert_array_equal(host(x)[:, 0], host(y))
+        np.testing.assert_array_equal(host(x)[:, 1], 10 * host(y))
         seen += y.tolist()
     assert sorted(seen) == list(range(10))
     assert seen != list(range(10))
@@ -190,14 +193,132 @@ def test_tensors_lists_and_data_sets_are_taken():
     assert (x.shape, y.shape) == ((8, 4), (8,))
 
 
-def test_the_loader_follows_the_device(monkeypatch):
-    assert _numbered(device="cpu").device is tg.Device("cpu")
+def test_the_loader_follows_the_device(on_device):
+    assert _numbered().device is on_device
+    assert _numbered(device="cpu").device is Device("cpu")
+
+
+@pytest.mark.on("cpu")
+def test_the_loader_follows_the_environment(monkeypatch):
     monkeypatch.setenv("TINYGRAD_OPT_DEVICE", "nowhere")
     with pytest.raises(ValueError, match="'nowhere' is unknown"):
         _numbered()
 
 
-def test_it_says_what_it_is():
+def test_it_says_what_it_is(on_device):
     assert repr(_numbered(batch_size=4)) == (
-        "DataLoader(10 examples, 3 batches of 4, shuffled, seed 0, cpu)"
+        f"DataLoader(10 examples, 3 batches of 4, shuffled, seed 0, {on_device})"
     )
+
+
+# ---- where the examples are kept --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("batch_size", [1, 3, 10, None])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "bool"])
+def test_batches_are_the_same_wherever_the_examples_are_kept(batch_size, shuffle, dtype):
+    rng = np.random.default_rng(0)
+    x, y = (rng.random((10, 3, 2)) * 3).astype(dtype), np.arange(10)
+    same = {"batch_size": batch_size, "shuffle": shuffle}
+    kept = [
+        DataLoader((x, y), **same),
+        DataLoader((x, y), keep_on="host", **same),
+        DataLoader((x, y), device="cpu", **same),
+    ]
+    for _ in range(2 * DEPTH):
+        for batches in zip(*kept, strict=True):
+            for one, two, three in zip(*batches):
+                assert one.dtype == two.dtype == three.dtype
+                np.testing.assert_array_equal(host(one), host(three))
+                np.testing.assert_array_equal(host(two), host(three))
+
+
+@pytest.mark.parametrize("keep_on", ["device", "host"])
+def test_a_batch_stays_what_it_is_while_others_come(keep_on):
+    batches = list(_numbered(64, batch_size=4, keep_on=keep_on))
+    seen = [n for _, y in batches for n in y.tolist()]
+    assert sorted(seen) == list(range(64))
+    assert [int(n) for x, _ in batches for n in host(x)[:, 0]] == seen
+
+
+@pytest.mark.on("standin")
+def test_a_pass_uploads_its_order_once_and_waits_for_nothing():
+    loader = _numbered(64, batch_size=4)
+    with strict_cupy.watch() as traffic:
+        for _ in loader:
+            pass
+    assert (len(traffic.uploads), traffic.syncs) == (1, [])
+
+
+@pytest.mark.on("standin")
+def test_from_the_host_each_batch_is_uploaded_and_nothing_waits():
+    loader = _numbered(64, batch_size=4, keep_on="host")
+    with strict_cupy.watch() as traffic:
+        for _ in loader:
+            pass
+    assert (len(traffic.uploads), traffic.syncs) == (2 * len(loader), [])
+
+
+class SlowGPU:
+    """It makes its copies in the order in which they were asked for, so many batches late."""
+
+    def __init__(self, behind):
+        self.behind, self.copies, self.made, self.waits = behind, [], 0, 0
+
+    def make(self, count):
+        for target, source in self.copies[self.made : max(count, 0)]:
+            target._host[...] = source
+            self.made += 1
+
+    def event(self, **_):
+        return Moment(self)
+
+
+class Moment:
+    """An event in its queue."""
+
+    def __init__(self, gpu):
+        self.gpu, self.place = gpu, 0
+
+    def record(self):
+        self.place = len(self.gpu.copies)
+        self.gpu.make(self.place - 2 * self.gpu.behind)  # an x and a y each
+
+    @property
+    def done(self):
+        return self.gpu.made >= self.place
+
+    def synchronize(self):
+        self.gpu.waits += 1
+        self.gpu.make(self.place)
+
+
+@pytest.mark.on("standin")
+@pytest.mark.parametrize("behind", range(DEPTH + 3))
+def test_no_buffer_is_filled_before_the_gpu_has_fetched_it(monkeypatch, behind):
+    gpu = SlowGPU(behind)
+    monkeypatch.setattr(strict_cupy.cupy.cuda, "Event", gpu.event)
+    monkeypatch.setattr(
+        strict_cupy.ndarray, "set", lambda array, source: gpu.copies.append((array, source))
+    )
+    batches = list(_numbered(64, batch_size=4, keep_on="host"))
+    gpu.make(len(gpu.copies))
+    for x, y in batches:
+        np.testing.assert_array_equal(host(x)[:, 0], host(y))
+    assert sorted(n for _, y in batches for n in y.tolist()) == list(range(64))
+    assert bool(gpu.waits) == (behind >= DEPTH)
+
+
+@pytest.mark.on("standin")
+def test_a_batch_goes_to_the_second_gpu_from_the_host():
+    for x, y in _numbered(batch_size=4, keep_on="host", device="cuda:1"):
+        assert x._data.device.id == y._data.device.id == 1
+        np.testing.assert_array_equal(host(x)[:, 0], host(y))
+
+
+def test_the_place_to_keep_examples_is_one_of_two():
+    with pytest.raises(
+        ValueError, match=r"keep_on is 'gpu'; the examples are kept on the 'device'"
+    ):
+        _numbered(keep_on="gpu")

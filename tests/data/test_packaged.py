@@ -13,6 +13,8 @@ import pytest
 from tinygrad_opt import data
 from tinygrad_opt.data import packaged
 
+pytestmark = pytest.mark.host
+
 NAMES = ("digits", "iris", "wine", "breast_cancer", "diabetes")
 
 CLASSES = {

@@ -7,8 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tinygrad_opt import data, tensor
+from tinygrad_opt import data
 from tinygrad_opt.data import Dataset, Standardize, prepare, split
+
+pytestmark = pytest.mark.host
 
 
 def _rows(x):
@@ -171,11 +173,3 @@ def test_what_is_prepared_stays_as_it_is_when_prepared_again():
     once, _ = prepare(train)
     assert _rows(once.x) <= _rows(train.x)
     assert _rows(once.y) <= _rows(train.y)
-
-
-def test_prepared_parts_give_tensors():
-    train, _ = prepare("iris")
-    x, y = train[:]
-    assert x.shape == (120, 4)
-    assert (x @ tensor(np.ones((4, 3), np.float32))).shape == (120, 3)
-    assert y.dtype == np.int64

@@ -8,6 +8,8 @@ import pytest
 from tinygrad_opt import data
 from tinygrad_opt.data import read_csv
 
+pytestmark = pytest.mark.host
+
 FLOWERS = "length,width,species\n1.0,2,rose\n1.5,2.5,tulip\n3,4,rose\n"
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from tinygrad_opt import data
 
+pytestmark = pytest.mark.host
+
 CLASSES = {data.moons: 2, data.circles: 2, data.xor: 2, data.spiral: 3, data.blobs: 3}
 CURVES = [data.sine, data.line]
 ALL = [*CLASSES, *CURVES]

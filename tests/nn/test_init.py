@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.helpers import host
 from tinygrad_opt.creation import empty, manual_seed, ones
 from tinygrad_opt.nn import Linear, init
 from tinygrad_opt.tensor import Tensor
@@ -103,7 +104,7 @@ def test_values_follow_the_formula(
     array = t.data
     assert getattr(init, name)(t, **options) is t
     assert t.data is array and t.dtype == dtype
-    check(t.data.astype(np.float64))
+    check(host(t).astype(np.float64))
 
 
 @pytest.mark.parametrize(("name", "options", "check"), CASES)
@@ -117,12 +118,14 @@ def test_a_seed_gives_the_same_values(
     assert getattr(init, name)(fresh(*shape), **options).tolist() == one
 
 
+@pytest.mark.host
 def test_every_initializer_is_in_the_table() -> None:
     assert {*INITIALIZERS, "calculate_gain"} == set(init.__all__)
     public = {name for name in vars(init) if name.endswith("_") and not name.startswith("_")}
     assert public == set(INITIALIZERS)
 
 
+@pytest.mark.host
 @pytest.mark.parametrize(
     ("nonlinearity", "param", "gain"),
     [
@@ -157,7 +160,7 @@ def test_the_names_are_pytorchs() -> None:
 
 
 def test_a_dirac_kernel_hands_on_each_group_of_channels() -> None:
-    values = init.dirac_(fresh(4, 3, 3), groups=2).data
+    values = host(init.dirac_(fresh(4, 3, 3), groups=2))
     expected = np.zeros((4, 3, 3))
     for channel, source in [(0, 0), (1, 1), (2, 0), (3, 1)]:
         expected[channel, source, 1] = 1
@@ -171,27 +174,27 @@ def test_dirac_kernels_are_pytorchs(shape: tuple[int, ...], groups: int) -> None
     import torch
 
     expected = torch.nn.init.dirac_(torch.empty(shape), groups).numpy()
-    np.testing.assert_array_equal(init.dirac_(fresh(*shape), groups).data, expected)
+    np.testing.assert_array_equal(host(init.dirac_(fresh(*shape), groups)), expected)
 
 
 def test_the_fans_of_a_convolution_count_its_window() -> None:
-    values = init.xavier_uniform_(fresh(16, 8, 3, 3)).data
+    values = host(init.xavier_uniform_(fresh(16, 8, 3, 3)))
     bound = math.sqrt(6 / (8 * 9 + 16 * 9))
     assert 0.97 * bound < abs(values).max() <= bound
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (5, 3), (4, 2, 3)])
 def test_rows_or_columns_are_at_right_angles(shape: tuple[int, ...]) -> None:
-    w = init.orthogonal_(fresh(*shape, dtype=np.float64)).data.reshape(shape[0], -1)
+    w = host(init.orthogonal_(fresh(*shape, dtype=np.float64))).reshape(shape[0], -1)
     n = min(w.shape)
     square = w @ w.T if w.shape[0] == n else w.T @ w
     np.testing.assert_allclose(square, np.eye(n), atol=1e-12)
 
 
 def test_truncated_normals_are_quick_in_narrow_and_far_places() -> None:
-    narrow = init.trunc_normal_(fresh(), a=1.0, b=1.0 + 1e-6).data
+    narrow = host(init.trunc_normal_(fresh(), a=1.0, b=1.0 + 1e-6))
     assert ((narrow >= 1) & (narrow <= 1.0001)).all()
-    tail = init.trunc_normal_(fresh(dtype=np.float64), a=5.0, b=100.0).data
+    tail = host(init.trunc_normal_(fresh(dtype=np.float64), a=5.0, b=100.0))
     assert tail.min() >= 5 and tail.mean() == pytest.approx(5.187, abs=0.02)
     with pytest.raises(ValueError, match=r"nothing of a normal distribution with mean 0.0 and std"):
         init.trunc_normal_(fresh(), a=9.0, b=10.0)

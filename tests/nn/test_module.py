@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.helpers import host
 from tinygrad_opt import nn
 from tinygrad_opt.creation import ones, randn, tensor, zeros
+from tinygrad_opt.device import Device, DeviceError, default_device
 from tinygrad_opt.nn import Linear, Module, Parameter, ReLU, Sequential
 from tinygrad_opt.operation import no_grad
 from tinygrad_opt.tensor import Tensor
@@ -96,6 +98,7 @@ def test_parameters_come_in_order_of_definition() -> None:
     assert [name for name, _ in net.block.named_parameters("p", recurse=False)] == ["p.scale"]
 
 
+@pytest.mark.host
 def test_order_does_not_follow_the_hash_seed() -> None:  # museum 32
     program = (
         "from tinygrad_opt import nn\n"
@@ -311,9 +314,26 @@ def test_to_a_dtype_keeps_the_parameters_and_their_gradients() -> None:
     assert net.norm.num_batches_tracked.dtype == np.int64
     assert net(tensor(np.ones((2, 2)))).dtype == np.float64
     data = before[0].data
-    assert net.cpu().to("cpu", np.float64).block.scale.data is data
+    assert net.to(default_device(), np.float64).block.scale.data is data
     with pytest.raises(TypeError, match=r"to: a module cannot become int64; it needs floats"):
         net.to("int64")
+
+
+@pytest.mark.on("standin", "kernels", "cuda")
+def test_a_model_moves_with_its_gradients_and_keeps_its_parameters() -> None:
+    net, x = Net(), randn(3, 2)
+    before = list(net.parameters())
+    expected = net.eval()(x).tolist()
+    net(x).sum().backward()
+    assert net.cpu() is net and net.block.seen.device is Device("cpu")
+    assert all(a is b for a, b in zip(before, net.parameters(), strict=True))
+    on_cpu = [p.device is Device("cpu") for p in before]
+    on_cpu += [p.grad.device is Device("cpu") for p in before if p.grad is not None]
+    assert all(on_cpu) and len(on_cpu) > len(before)
+    np.testing.assert_allclose(host(net(x.cpu())), expected, rtol=1e-6)
+    with pytest.raises(DeviceError, match=r"linear: x is on cuda:0, "):
+        net(x)
+    assert net.cuda()(x).tolist() == expected
 
 
 def test_a_conversion_between_forward_and_backward_is_noticed() -> None:
@@ -372,7 +392,7 @@ def test_a_round_trip_gives_the_same_outputs() -> None:
     x = randn(4, 2)
     result = other.load_state_dict(one.state_dict())
     assert result.missing_keys == result.unexpected_keys == []
-    np.testing.assert_array_equal(one.eval()(x).detach().numpy(), other.eval()(x).detach().numpy())
+    np.testing.assert_array_equal(host(one.eval()(x)), host(other.eval()(x)))
     assert other.norm.num_batches_tracked.item() == 1
 
 
@@ -418,7 +438,7 @@ def test_a_load_of_what_is_no_number_changes_nothing() -> None:
     before = layer.state_dict()
     with pytest.raises(ValueError):
         layer.load_state_dict({"weight": np.eye(2), "bias": np.array(["a", "b"])})
-    np.testing.assert_array_equal(layer.weight.data, before["weight"])
+    np.testing.assert_array_equal(host(layer.weight), before["weight"])
 
 
 @pytest.mark.oracle
@@ -450,6 +470,7 @@ class Plain(Module):
         return x
 
 
+@pytest.mark.host
 def test_without_hooks_a_call_is_forward_itself() -> None:
     class Child(Plain):
         pass
@@ -463,6 +484,7 @@ def test_without_hooks_a_call_is_forward_itself() -> None:
     assert one(1) == 1 and one.__call__ == one.forward
 
 
+@pytest.mark.host
 def test_an_attribute_called_hooks_is_ones_own() -> None:
     one = Plain()
     one._hooks = [one.register_forward_hook(doubled)]
@@ -471,6 +493,7 @@ def test_an_attribute_called_hooks_is_ones_own() -> None:
     assert one(2) == 2
 
 
+@pytest.mark.host
 def test_a_forward_that_is_set_later_is_the_one_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     class Child(Plain):
         pass
@@ -486,6 +509,7 @@ def test_a_forward_that_is_set_later_is_the_one_that_runs(monkeypatch: pytest.Mo
     assert one(2) == 40
 
 
+@pytest.mark.host
 def test_hooks_see_and_replace_inputs_and_outputs_in_order() -> None:
     class Add(Module):
         def forward(self, x: int, y: int = 0) -> int:
@@ -504,6 +528,7 @@ def test_hooks_see_and_replace_inputs_and_outputs_in_order() -> None:
     assert add(1, y=5) == 16
 
 
+@pytest.mark.host
 def test_a_hook_that_is_there_twice_is_removed_once() -> None:
     plain = Plain()
     remove = plain.register_forward_hook(doubled)
@@ -520,6 +545,7 @@ def doubled(module: Module, inputs: Any, output: Any) -> Any:
     return output * 2
 
 
+@pytest.mark.host
 def test_copies_and_pickles_bring_their_hooks_along() -> None:
     model = Plain()
     remove = model.register_forward_hook(doubled)
@@ -531,6 +557,7 @@ def test_copies_and_pickles_bring_their_hooks_along() -> None:
     assert model.__call__ == model.forward
 
 
+@pytest.mark.host
 def test_call_is_not_to_be_defined_and_forward_is() -> None:
     with pytest.raises(TypeError, match=r"Wrong: define forward, not __call__"):
         type("Wrong", (Module,), {"__call__": lambda self, x: x})

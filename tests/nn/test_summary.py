@@ -7,7 +7,7 @@ import pytest
 
 from tinygrad_opt import nn
 from tinygrad_opt.creation import manual_seed, randn
-from tinygrad_opt.device import generator
+from tinygrad_opt.random_numbers import generator
 from tinygrad_opt.tensor import Tensor
 
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_opt import Tensor, ops
+from tinygrad_opt import Tensor, ops, tensor
+from tinygrad_opt.random_numbers import Stream
 
 # ---- inputs -----------------------------------------------------------------------------------
 
@@ -111,7 +112,7 @@ class Case:
 
     def tensors(self, arrays: list[np.ndarray]) -> list[Tensor]:
         """The floats among them ask for a gradient, where one reaches them."""
-        return [Tensor(a, requires_grad=self.gradient and a.dtype.kind == "f") for a in arrays]
+        return [tensor(a, requires_grad=self.gradient and a.dtype.kind == "f") for a in arrays]
 
 
 def line(name: str, f: Any, reference: Any, *draws: Draw, kind: str = "", **options: Any) -> Case:
@@ -188,8 +189,9 @@ def _linear_relu(x, w, b=0.0):
     return np.maximum(_linear(x, w, b), 0)
 
 
-def _dropout(x, keep, scale):
-    return np.where(keep, x * scale, 0)
+def _dropout(x, stream, first, p):
+    kept = stream.numbers(first, x.size).reshape(x.shape) < (1 - p) * 2**32
+    return np.where(kept, x / (1 - p), 0)
 
 
 def _both(name):
@@ -481,7 +483,7 @@ FUSED = [
     line("mse_loss", ops.mse_loss, lambda p, t: np.mean((p - t) ** 2), real(2, 3), real(2, 3)),
     line("standardize", ops.standardize, _standardize, real(3, 4), axis=-1, eps=1e-5),
     line("standardize two", ops.standardize, _standardize, real(3, 2, 2), axis=(0, 2), eps=0.1),
-    line("dropout", ops.dropout, _dropout, real(2, 3), truths(2, 3), scale=2.0),
+    line("dropout", ops.dropout, _dropout, real(4, 5), stream=Stream(0), first=3, p=0.4),
 ]
 
 TABLE = [*ELEMENTWISE, *REDUCE, *SHAPE, *LINALG, *FUSED]

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 import tinygrad_opt as tg
+from tests.helpers import host
 from tinygrad_opt import Tensor, ops
+from tinygrad_opt.random_numbers import stream
 
 NAN, INF = math.nan, math.inf
 
 
 def leaf(x: object) -> Tensor:
-    return Tensor(np.array(x, dtype=np.float64), requires_grad=True)
+    return tg.tensor(np.array(x, dtype=np.float64), requires_grad=True)
 
 
 def gradient(f, *points: object) -> list:
@@ -28,7 +30,7 @@ def gradient(f, *points: object) -> list:
 
 def value(f, *points: object) -> object:
     with np.errstate(all="ignore"):
-        return f(*[Tensor(np.array(x, dtype=np.float64)) for x in points]).tolist()
+        return f(*[tg.tensor(np.array(x, dtype=np.float64)) for x in points]).tolist()
 
 
 def same(a: object, b: object) -> bool:
@@ -79,13 +81,13 @@ POINTS = [
     ("sum of nothing", ops.sum, [], []),
     (
         "dropout p=0",
-        lambda x: ops.dropout(x, tg.ones(2, dtype=bool), scale=1.0),
+        lambda x: ops.dropout(x, stream=stream(), first=0, p=0.0),
         [3.0, 4.0],
         [1, 1],
     ),
     (
         "dropout p=1",
-        lambda x: ops.dropout(x, tg.zeros(2, dtype=bool), scale=0.0),
+        lambda x: ops.dropout(x, stream=stream(), first=0, p=1.0),
         [3.0, 4.0],
         [0, 0],
     ),
@@ -179,10 +181,10 @@ def test_cross_entropy_of_known_numbers() -> None:
     logits = leaf([[1.0, 2, 3], [1, 1, 1]])
     loss = ops.cross_entropy(logits, tg.tensor([2, 0]))
     loss.backward()
-    assert loss.item() == pytest.approx(0.7531091265562451, rel=1e-15)
+    assert loss.item() == pytest.approx(0.7531091265562451, rel=1e-14)
     e = np.exp([1.0, 2, 3])
     rows = np.array([e / e.sum() - [0, 0, 1], np.array([1, 1, 1]) / 3 - [1, 0, 0]]) / 2
-    np.testing.assert_allclose(logits.grad.numpy(), rows, rtol=1e-14)
+    np.testing.assert_allclose(host(logits.grad), rows, rtol=1e-14)
 
 
 def test_cross_entropy_far_from_the_label_does_not_overflow() -> None:
@@ -200,7 +202,7 @@ def test_cross_entropy_of_no_examples_is_nan() -> None:
 
 
 def test_binary_cross_entropy_of_certain_probabilities_is_finite() -> None:
-    p, t = leaf([0.0, 1.0, 0.0, 1.0]), Tensor(np.array([0.0, 1.0, 1.0, 0.0]))
+    p, t = leaf([0.0, 1.0, 0.0, 1.0]), tg.tensor(np.array([0.0, 1.0, 1.0, 0.0]))
     with np.errstate(divide="ignore"):
         losses = ops.binary_cross_entropy(p, t)
         losses.sum().backward()
@@ -213,4 +215,4 @@ def test_far_inputs_raise_no_warning() -> None:
     for f in (ops.sigmoid, ops.softplus, ops.log_sigmoid, ops.softmax, ops.log_softmax, ops.elu,
               ops.silu, ops.gelu, ops.tanh, ops.erf, ops.logsumexp, ops.hardswish):  # fmt: skip
         f(far).sum().backward()
-    assert np.isfinite(far.grad.numpy()).all()
+    assert np.isfinite(host(far.grad)).all()

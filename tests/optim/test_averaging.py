@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_opt import Tensor, nn, optim
+from tests.helpers import host, share_memory
+from tinygrad_opt import nn, optim, tensor
 from tinygrad_opt.optim import (
     EMA,
     SGD,
@@ -37,7 +38,7 @@ class Single(nn.Module):
     """One weight."""
 
     def __init__(self, value: float = 0.0) -> None:
-        self.w = nn.Parameter(Tensor(np.array([value])))
+        self.w = nn.Parameter(tensor(np.array([value])))
 
     def forward(self, x: Any) -> Any:
         return x * self.w
@@ -102,7 +103,7 @@ def test_warmup_forgets_more_at_first() -> None:
 
 @pytest.mark.parametrize("name", ORACLE.AVERAGES)
 def test_averages_and_buffers_are_those_of_pytorch(name: str) -> None:
-    found = ORACLE.average(OURS, Tensor, optim, name)
+    found = ORACLE.average(OURS, tensor, optim, name)
     expected = ARRAYS[name]
     if name == "ema buffers":  # the last is num_batches_tracked, which PyTorch averages
         assert found[:, -1].tolist() == [1, 2, 3, 4, 5]
@@ -123,11 +124,11 @@ def test_pytorch_as_installed_agrees(name: str) -> None:
         statistics = ORACLE.statistics(torch, torch.tensor, swa_utils)
     finally:
         torch.set_default_dtype(before)
-    ours = ORACLE.average(OURS, Tensor, optim, name)
+    ours = ORACLE.average(OURS, tensor, optim, name)
     columns = slice(-1) if name == "ema buffers" else slice(None)
     np.testing.assert_allclose(ours[:, columns], theirs[:, columns], rtol=1e-13, atol=1e-15)
     np.testing.assert_allclose(
-        ORACLE.statistics(OURS, Tensor, optim), statistics, rtol=1e-13, atol=1e-15
+        ORACLE.statistics(OURS, tensor, optim), statistics, rtol=1e-13, atol=1e-15
     )
 
 
@@ -137,17 +138,17 @@ def test_pytorch_as_installed_agrees(name: str) -> None:
 def test_an_average_has_memory_of_its_own() -> None:
     model = nn.Linear(2, 2)
     optimizer = SGD(model.parameters(), lr=0.1)
-    model(Tensor(np.ones((1, 2), np.float32))).sum().backward()
+    model(tensor(np.ones((1, 2), np.float32))).sum().backward()
     average = EMA(model, 0.5)
     for _ in range(3):
         optimizer.step()
         average.update_parameters(model)
         for a, p in zip(average.parameters(), model.parameters(), strict=True):
-            assert not np.shares_memory(a.data, p.data) and a.grad is None
+            assert not share_memory(a, p) and a.grad is None
             assert a.requires_grad
-    before = model.weight.data.copy()
+    before = host(model.weight).copy()
     average.module.weight.data[...] = 7.0
-    np.testing.assert_array_equal(model.weight.data, before)
+    np.testing.assert_array_equal(host(model.weight), before)
 
 
 def test_an_average_of_numbers_stays_in_their_dtype() -> None:
@@ -164,7 +165,7 @@ def test_a_graph_that_needs_old_averages_is_not_trusted() -> None:
     model = Single(3.0)
     average = EMA(model)
     for cause in ("a copy of averages", r"update_parameters\(\)"):
-        loss = average(Tensor(np.array([2.0]), requires_grad=True)).sum()
+        loss = average(tensor(np.array([2.0]), requires_grad=True)).sum()
         average.update_parameters(model)
         with pytest.raises(RuntimeError, match=cause):
             loss.backward()
@@ -225,7 +226,7 @@ def trained() -> tuple[Any, EMA, SGD]:
     rng = np.random.default_rng(0)
     for _ in range(3):
         optimizer.zero_grad()
-        model(Tensor(rng.standard_normal((4, 3)))).square().sum().backward()
+        model(tensor(rng.standard_normal((4, 3)))).square().sum().backward()
         optimizer.step()
         average.update_parameters(model)
     return model, average, optimizer
@@ -233,36 +234,36 @@ def trained() -> tuple[Any, EMA, SGD]:
 
 def test_averages_stand_in_and_the_weights_come_back_to_the_bit() -> None:
     model, average, optimizer = trained()
-    before = [t.data.copy() for t in ORACLE.everything(model)]
-    x = Tensor(np.ones((4, 3)))
+    before = [host(t).copy() for t in ORACLE.everything(model)]
+    x = tensor(np.ones((4, 3)))
     with average.in_place_of(model):
         model.eval()
-        np.testing.assert_array_equal(model(x).data, average.eval()(x).data)
+        np.testing.assert_array_equal(host(model(x)), host(average.eval()(x)))
         model.train()(x)  # moves the running statistics
-    for tensor, array in zip(ORACLE.everything(model), before, strict=True):
-        np.testing.assert_array_equal(tensor.data, array)
-    model[0].weight.grad = Tensor(np.zeros((2, 3)))
+    for t, array in zip(ORACLE.everything(model), before, strict=True):
+        np.testing.assert_array_equal(host(t), array)
+    model[0].weight.grad = tensor(np.zeros((2, 3)))
     optimizer.step()
-    assert not np.array_equal(model[0].weight.data, before[0]), "momentum goes on"
+    assert not np.array_equal(host(model[0].weight), before[0]), "momentum goes on"
 
 
 def test_an_error_inside_brings_them_back_too() -> None:
     model, average, _ = trained()
-    before = [t.data.copy() for t in ORACLE.everything(model)]
+    before = [host(t).copy() for t in ORACLE.everything(model)]
     with pytest.raises(KeyError), average.in_place_of(model):
         raise KeyError
-    for tensor, array in zip(ORACLE.everything(model), before, strict=True):
-        np.testing.assert_array_equal(tensor.data, array)
+    for t, array in zip(ORACLE.everything(model), before, strict=True):
+        np.testing.assert_array_equal(host(t), array)
 
 
 def test_averages_can_replace_the_weights() -> None:
     model, average, optimizer = trained()
     average.copy_to(model)
     for a, p in zip(ORACLE.everything(average.module), ORACLE.everything(model), strict=True):
-        np.testing.assert_array_equal(a.data, p.data)
-        assert not np.shares_memory(a.data, p.data)
+        np.testing.assert_array_equal(host(a), host(p))
+        assert not share_memory(a, p)
     optimizer.step()
-    assert not np.array_equal(average.module[0].weight.data, model[0].weight.data)
+    assert not np.array_equal(host(average.module[0].weight), host(model[0].weight))
 
 
 # ---- saving -----------------------------------------------------------------------------------
@@ -321,7 +322,7 @@ def test_checkpoints_cross_to_pytorch_and_back() -> None:
 
 
 def test_batch_statistics_are_those_of_pytorch() -> None:
-    found = ORACLE.statistics(OURS, Tensor, optim)
+    found = ORACLE.statistics(OURS, tensor, optim)
     np.testing.assert_allclose(found, ARRAYS["update_bn"], rtol=1e-13, atol=1e-15)
 
 
@@ -329,27 +330,28 @@ def test_modes_and_momenta_come_back() -> None:
     _, average, _ = trained()
     average.eval()
     average.module[0].training = True
-    batches = [Tensor(np.random.default_rng(i).standard_normal((4, 3))) for i in range(3)]
-    weight = average.module[0].weight.data.copy()
+    batches = [tensor(np.random.default_rng(i).standard_normal((4, 3))) for i in range(3)]
+    weight = host(average.module[0].weight).copy()
     update_bn(batches, average)
     assert [m.training for m in average.modules()] == [False, True, False]
     norm = average.module[1]
     assert norm.momentum == 0.1 and norm.num_batches_tracked.item() == 3
-    means = [average.module[0](x).data.mean(axis=0) for x in batches]
-    np.testing.assert_allclose(norm.running_mean.data, np.mean(means, axis=0), rtol=1e-12)
-    np.testing.assert_array_equal(average.module[0].weight.data, weight)
+    means = [host(average.module[0](x)).mean(axis=0) for x in batches]
+    np.testing.assert_allclose(host(norm.running_mean), np.mean(means, axis=0), rtol=1e-12)
+    np.testing.assert_array_equal(host(average.module[0].weight), weight)
 
 
-@pytest.mark.parametrize("loader", [iter([]), [Tensor(np.ones((4, 3))), "no tensor"]])
-def test_after_an_error_the_old_statistics_are_back(loader: Any) -> None:
+@pytest.mark.parametrize("batches", [[], [np.ones((4, 3)), "no tensor"]])
+def test_after_an_error_the_old_statistics_are_back(batches: list[Any]) -> None:
     model, _, _ = trained()
-    before = [t.data.copy() for t in model.buffers()]
+    loader = [batch if isinstance(batch, str) else tensor(batch) for batch in batches]
+    before = [host(t).copy() for t in model.buffers()]
     with pytest.raises((ValueError, TypeError, AttributeError)) as error:
         update_bn(loader, model)
-    if not isinstance(loader, list):
+    if not loader:
         assert str(error.value).startswith("update_bn: the loader gave no batches.")
     for buffer, array in zip(model.buffers(), before, strict=True):
-        np.testing.assert_array_equal(buffer.data, array)
+        np.testing.assert_array_equal(host(buffer), array)
     assert model[1].momentum == 0.1 and model.training
 
 

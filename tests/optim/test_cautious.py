@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import tinygrad_opt as tg
-from tinygrad_opt import Tensor
+from tests.helpers import host
+from tinygrad_opt import tensor
 from tinygrad_opt.optim import SGD, AdamW, CautiousAdamW, CautiousLion, cautious
 
 
@@ -22,12 +23,12 @@ class CautiousSGD(SGD):
 
 
 def steps(kind: Any, *gradients: Any, **options: Any) -> Any:
-    w = Tensor(np.ones(np.shape(gradients[0])), requires_grad=True)
+    w = tensor(np.ones(np.shape(gradients[0])), requires_grad=True)
     optimizer = kind([w], **options)
     for g in gradients:
-        w.grad = Tensor(np.array(g, float))
+        w.grad = tensor(np.array(g, float))
         optimizer.step()
-    return w.data
+    return host(w)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -36,7 +37,7 @@ def test_the_mask_is_that_of_momentum_and_gradient(dtype: str) -> None:
     rng = np.random.default_rng(0)
     m = v = np.zeros((4, 3))
     p = rng.standard_normal((4, 3))
-    w = Tensor(p.astype(dtype), requires_grad=True)
+    w = tensor(p.astype(dtype), requires_grad=True)
     optimizer = CautiousAdamW([w], lr=0.01, weight_decay=0.1)
     for t in range(1, 13):
         g = rng.standard_normal((4, 3))
@@ -44,10 +45,10 @@ def test_the_mask_is_that_of_momentum_and_gradient(dtype: str) -> None:
         mask = (m * g > 0) / max((m * g > 0).mean(), 1e-3)
         size = np.sqrt(v / (1 - 0.999**t)) + 1e-8
         p = p * (1 - 0.01 * 0.1) - 0.01 * mask * m / (1 - 0.9**t) / size
-        w.grad = Tensor(g.astype(dtype))
+        w.grad = tensor(g.astype(dtype))
         optimizer.step()
     assert w.dtype == dtype
-    np.testing.assert_allclose(w.data, p, rtol=1e-5 if dtype == "float32" else 1e-12)
+    np.testing.assert_allclose(host(w), p, rtol=1e-5 if dtype == "float32" else 1e-12)
 
 
 def test_where_all_agree_it_is_the_rule() -> None:
@@ -71,12 +72,12 @@ def test_where_none_agree_only_decay_is_left() -> None:
 
 
 def test_shapes_copies_and_recording() -> None:
-    empty, one = (Tensor(np.ones(s), requires_grad=True) for s in [(0, 2), ()])
+    empty, one = (tensor(np.ones(s), requires_grad=True) for s in [(0, 2), ()])
     optimizer = CautiousLion([empty, one], lr=0.25)
     for duplicate in (copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer))):
         params = list(duplicate.parameters())
         for p in params:
-            p.grad = Tensor(np.ones(p.shape))
+            p.grad = tensor(np.ones(p.shape))
         duplicate.step()
         assert params[1].item() == 0.75
     rate, w = tg.tensor(0.1, requires_grad=True), tg.tensor([1.0, 2.0], requires_grad=True)

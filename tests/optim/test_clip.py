@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_opt import Tensor
-from tinygrad_opt.device import manual_seed
+from tests.helpers import host
+from tinygrad_opt import Device, Tensor, tensor
 from tinygrad_opt.optim import (
     SGD,
     adaptive_clip_,
@@ -30,6 +30,7 @@ from tinygrad_opt.optim import (
     normalize_,
     zero_nans_,
 )
+from tinygrad_opt.random_numbers import manual_seed
 
 ORACLES = pathlib.Path(__file__).parents[1] / "oracles"
 ORACLE = SimpleNamespace(**runpy.run_path(str(ORACLES / "record_wrappers.py")))
@@ -39,8 +40,8 @@ ARRAYS = dict(np.load(ORACLE.ARRAYS))
 def with_gradients(*gradients: Any, dtype: str = "float64") -> list[Tensor]:
     params = []
     for g in gradients:
-        p = Tensor(np.zeros(np.shape(g), dtype), requires_grad=True)
-        p.grad = None if g is None else Tensor(np.array(g, dtype))
+        p = tensor(np.zeros(np.shape(g), dtype), requires_grad=True)
+        p.grad = None if g is None else tensor(np.array(g, dtype))
         params.append(p)
     return params
 
@@ -97,8 +98,8 @@ def test_infinity_spreads_unless_it_is_asked_for() -> None:
         clip_grad_norm_(params, 1.0, error_if_nonfinite=True)
     assert params[0].grad.tolist() == [math.inf, 1.0]
     assert clip_grad_norm_(params, 1.0).item() == math.inf
-    assert np.isnan(params[0].grad.data[0])
-    assert [params[0].grad.data[1], params[1].grad.item()] == [0.0, 0.0]
+    assert np.isnan(host(params[0].grad)[0])
+    assert [host(params[0].grad)[1], params[1].grad.item()] == [0.0, 0.0]
 
 
 def test_not_a_number_spreads_to_all() -> None:
@@ -115,9 +116,9 @@ def test_dtypes_stay(dtype: str) -> None:
     assert [p.grad.dtype for p in params] == [np.dtype(dtype)] * 2 + [np.dtype("float64")]
 
 
-def test_arrays_that_are_shared_or_read_only_are_left_alone() -> None:
-    shared = np.broadcast_to(np.float64(3.0), (4,))
-    p, q = (Tensor(np.zeros(4), requires_grad=True) for _ in range(2))
+def test_arrays_that_are_shared_or_read_only_are_left_alone(on_device: Device) -> None:
+    shared = on_device.xp.broadcast_to(on_device.from_host(3.0), (4,))
+    p, q = (tensor(np.zeros(4), requires_grad=True) for _ in range(2))
     p.grad = q.grad = Tensor(shared)
     clip_grad_norm_([p], 1.0)
     clip_grad_value_([p], 0.1)
@@ -130,8 +131,8 @@ def test_clipping_is_a_hook_too() -> None:
     optimizer.register_step_pre_hook(before_step(clip_grad_value_, 3.5))
     handle = optimizer.register_step_pre_hook(before_step(clip_grad_norm_, max_norm=1.0))
     optimizer.step()
-    assert np.linalg.norm(p.data) == pytest.approx(1.0, rel=1e-5)
-    assert p.data[0] / p.data[1] == pytest.approx(3 / 3.5)
+    assert np.linalg.norm(host(p)) == pytest.approx(1.0, rel=1e-5)
+    assert host(p)[0] / host(p)[1] == pytest.approx(3 / 3.5)
     handle.remove()
 
 
@@ -154,16 +155,16 @@ def test_empty_gradients_do_not_disturb_the_largest_and_smallest_number() -> Non
 def test_each_parameter_has_a_bound_of_its_own() -> None:
     params = with_gradients([3.0, 4.0], [0.5], None)
     clip_each_grad_norm_(params, 1.0)
-    np.testing.assert_allclose(params[0].grad.data, [0.6, 0.8], rtol=1e-6)
+    np.testing.assert_allclose(host(params[0].grad), [0.6, 0.8], rtol=1e-6)
     assert params[1].grad.item() == 0.5
 
 
 def given(scales: Any = (1.0, 1.0, 1.0)) -> list[Tensor]:
     """The parameters of the oracle with their first gradients."""
     start, gradients = ORACLE.inputs()
-    params = [Tensor(p, requires_grad=True) for p in start]
+    params = [tensor(p, requires_grad=True) for p in start]
     for p, g, scale in zip(params, gradients[0], scales, strict=True):
-        p.grad = Tensor(g * scale)
+        p.grad = tensor(g * scale)
     return params
 
 
@@ -178,7 +179,7 @@ def test_adaptive_clipping_by_hand() -> None:
     (p,) = with_gradients([[3.0, 4.0], [0.0, 0.03]])
     p.data = np.array([[6.0, 8.0], [0.0, 0.0]])
     adaptive_clip_(p, clip=0.1, eps=0.5)
-    np.testing.assert_allclose(p.grad.data, [[0.6, 0.8], [0.0, 0.03]])
+    np.testing.assert_allclose(host(p.grad), [[0.6, 0.8], [0.0, 0.03]])
     q = with_gradients(9.0)
     q[0].data = np.array(-20.0)
     adaptive_clip_(q, clip=0.25)
@@ -193,7 +194,7 @@ def test_centralizing_is_that_of_optax() -> None:
     centralize_(params)
     found = ORACLE.row([p.grad for p in params])
     np.testing.assert_allclose(found, ARRAYS["centralize_"], rtol=0, atol=1e-15)
-    np.testing.assert_allclose(params[0].grad.data.mean(axis=1), 0, atol=1e-15)
+    np.testing.assert_allclose(host(params[0].grad).mean(axis=1), 0, atol=1e-15)
 
 
 def test_only_the_direction_is_left() -> None:
@@ -209,8 +210,8 @@ def test_noise_has_the_variance_of_the_paper_and_fades() -> None:
     for t, expected in ((0, 0.3), (9, 0.3 / 10**0.55)):
         (p,) = with_gradients(np.full(200_000, 2.0))
         add_noise_(p, eta=0.3, t=t)
-        assert p.grad.data.mean() == pytest.approx(2.0, abs=0.01)
-        assert p.grad.data.var() == pytest.approx(expected, rel=0.02)
+        assert host(p.grad).mean() == pytest.approx(2.0, abs=0.01)
+        assert host(p.grad).var() == pytest.approx(expected, rel=0.02)
 
 
 def test_noise_comes_from_the_seed_and_its_hook_counts_steps() -> None:
@@ -221,7 +222,7 @@ def test_noise_comes_from_the_seed_and_its_hook_counts_steps() -> None:
         optimizer.register_step_pre_hook(hook)
         path = []
         for _ in range(4):
-            p.grad = Tensor(np.zeros(1))
+            p.grad = tensor(np.zeros(1))
             optimizer.step()
             path.append(p.item())
         return path
@@ -265,11 +266,11 @@ def test_arrays_shapes_and_dtypes_of_every_transform(
     gradients = [np.full((2, 3), 2.0), np.ones(3), 2.0, np.zeros((0, 2)), None]
     params = with_gradients(*gradients, dtype=dtype)
     *present, without = params
-    before = [(p.grad, p.grad.data.copy()) for p in present]
+    before = [(p.grad, host(p.grad).copy()) for p in present]
     transform(iter(params))
     for p, (old, values) in zip(present, before, strict=True):
-        np.testing.assert_array_equal(old.data, values)
-        assert type(p.grad.data) is np.ndarray
+        np.testing.assert_array_equal(host(old), values)
+        assert type(host(p.grad)) is np.ndarray
         assert (p.grad.shape, p.grad.dtype) == (values.shape, np.dtype(dtype))
     assert without.grad is None
     assert transform([]) is None or transform([]).item() == 0
@@ -314,4 +315,4 @@ def test_pytorch_clips_alike(norm_type: float, max_norm: float) -> None:
     torch.nn.utils.clip_grad_value_(theirs, 0.3)
     clip_grad_value_(ours, 0.3)
     for p, q in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(p.grad.data, q.grad.numpy(), rtol=1e-14)
+        np.testing.assert_allclose(host(p.grad), q.grad.numpy(), rtol=1e-14)

@@ -25,6 +25,8 @@ from tinygrad_opt.optim.lr_scheduler import (
 )
 from tinygrad_opt.optim.schedules import constant, cosine, exponential, linear, warmup
 
+pytestmark = pytest.mark.host
+
 
 def close(values: list[float]) -> Any:
     return pytest.approx(values, rel=1e-12)

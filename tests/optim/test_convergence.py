@@ -13,16 +13,16 @@ import pytest
 
 import tinygrad_opt as tg
 from tests.optim.family import PYTORCH
-from tinygrad_opt import Tensor, nn
+from tinygrad_opt import Tensor, nn, tensor
 from tinygrad_opt.optim import OPTIMIZERS, AdamW, MultiOptimizer, Muon
 from tinygrad_opt.rows import lookup
 
 NAMES = [name for name, entry in OPTIMIZERS.items() if entry.kind in PYTORCH]
-SCALE = Tensor(np.array([[0.5, 1.0], [2.0, 4.0]]))
+SCALE = np.array([[0.5, 1.0], [2.0, 4.0]])
 
 
 def bowl(w: Tensor) -> Any:
-    return (SCALE * w * w).sum()
+    return (tensor(SCALE) * w * w).sum()
 
 
 def rosenbrock(w: Tensor) -> Any:
@@ -52,8 +52,8 @@ def down(optimizer: Any, f: Callable[[], Any], steps: int) -> list[float]:
 @pytest.mark.parametrize("f", VALLEYS)
 @pytest.mark.parametrize("name", NAMES)
 def test_valleys(name: str, f: Any) -> None:
-    w = Tensor(np.array(VALLEYS[f]), requires_grad=True)
-    rows = Tensor(np.arange(2))
+    w = tensor(np.array(VALLEYS[f]), requires_grad=True)
+    rows = tensor(np.arange(2))
     sparse = OPTIMIZERS[name].kind.scope == "rows"
     losses = down(
         OPTIMIZERS[name]([w]), lambda: f(lookup(w, rows, sparse=True) if sparse else w), 60
@@ -67,15 +67,12 @@ def with_adamw(model: nn.Module) -> MultiOptimizer:
     return MultiOptimizer(model.named_parameters(), rules)
 
 
-@pytest.fixture(scope="module")
-def examples() -> tuple[Tensor, Tensor]:
-    digits = tg.data.load("digits")
-    return Tensor(digits.x[:200].reshape(200, 64).astype("float32") / 16), Tensor(digits.y[:200])
+DIGITS, _ = tg.data.prepare("digits")
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "sparseadam"])
-def test_digits(name: str, examples: tuple[Tensor, Tensor]) -> None:
-    x, y = examples
+def test_digits(name: str) -> None:
+    x, y = DIGITS[:200]
     model = nn.Sequential(nn.Linear(64, 16), nn.Tanh(), nn.Linear(16, 10))
     make = OPTIMIZERS[name]
     optimizer: Any = make(model.parameters()) if name != "muon" else with_adamw(model)

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from scheduling import Groups, Halving, advance, first, inverse, run
 
-from tinygrad_opt import Tensor, optim
+from tinygrad_opt import optim, tensor
 from tinygrad_opt.optim.lr_scheduler import CyclicLR, OneCycleLR
 from tinygrad_opt.optim.schedules import one_cycle, triangle
+
+pytestmark = pytest.mark.host
 
 
 def momenta(scheduler: Any, steps: int) -> list[float]:
@@ -200,13 +202,13 @@ def test_groups_may_have_momentum_here_and_betas_there(name: str) -> None:
 
 @pytest.mark.parametrize("name", BOTH)
 def test_momentum_that_was_off_is_turned_on_with_a_warning(name: str) -> None:
-    p = Tensor([1.0, 2.0], requires_grad=True)
+    p = tensor([1.0, 2.0], requires_grad=True)
     optimizer = optim.SGD([p], lr=0.1)
     with pytest.warns(
         UserWarning, match=f"{name} moves the momentum of param_groups.0., which was 0"
     ):
         scheduler = BOTH[name](optimizer)
-    p.grad = Tensor([1.0, 1.0])
+    p.grad = tensor([1.0, 1.0])
     optimizer.step()
     scheduler.step()
     assert set(optimizer.state_of(p)) == {"t", "b"}

@@ -38,6 +38,8 @@ VARIANTS: dict[str, tuple[type[Optimizer], dict[str, Any], int, int]] = {
     "RAdam": (optim.RAdam, {}, 9, 10),
 }
 
+pytestmark = pytest.mark.on("cpu")  # what engines on the CPU share is seen there
+
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 import tinygrad_opt as tg
-from tinygrad_opt import Tensor
+from tests.helpers import host
+from tinygrad_opt import Device, Tensor, tensor
 from tinygrad_opt.optim import LBFGS, SGD
 
 ORACLES = pathlib.Path(__file__).parents[1] / "oracles"
@@ -28,7 +29,7 @@ WOLFE = {"line_search_fn": "strong_wolfe"}
 
 
 def point(*values: float, dtype: Any = np.float64) -> Tensor:
-    return Tensor(np.array(values, dtype), requires_grad=True)
+    return tensor(np.array(values, dtype), requires_grad=True)
 
 
 def closure_of(optimizer: Any, f: Any) -> Any:
@@ -49,7 +50,7 @@ def on_rosenbrock(**options: Any) -> tuple[Tensor, LBFGS, Any]:
 
 def ours(case: Any) -> Any:
     options = ORACLE.OPTIONS[case["options"]]
-    return ORACLE.trace(point_of, lambda w: w.data, LBFGS, case["problem"], options)
+    return ORACLE.trace(point_of, host, LBFGS, case["problem"], options)
 
 
 def point_of(start: list[float]) -> Tensor:
@@ -100,7 +101,7 @@ def test_checkpoints_cross_both_ways_in_the_middle_of_training(options: dict[str
     for _ in range(3):
         optimizer.step(closure)
         other.step(mine_closure)
-    np.testing.assert_allclose(mine.data, w.detach().numpy(), rtol=1e-9)
+    np.testing.assert_allclose(host(mine), w.detach().numpy(), rtol=1e-9)
 
     def to_torch(value: Any) -> Any:
         if isinstance(value, list):
@@ -113,7 +114,7 @@ def test_checkpoints_cross_both_ways_in_the_middle_of_training(options: dict[str
     for _ in range(3):
         optimizer.step(closure)
         other.step(mine_closure)
-    np.testing.assert_allclose(mine.data, back.detach().numpy(), rtol=1e-9)
+    np.testing.assert_allclose(host(mine), back.detach().numpy(), rtol=1e-9)
     assert other.state_dict()["state"][0]["n_iter"] == optimizer.state_dict()["state"][0]["n_iter"]
 
 
@@ -124,7 +125,7 @@ def test_one_call_finds_the_minimum() -> None:
     w, optimizer, closure = on_rosenbrock(max_iter=100, **WOLFE)
     first = optimizer.step(closure)
     assert first.item() == pytest.approx(24.2), "the loss before the first move"
-    np.testing.assert_allclose(w.data, 1, atol=5e-5)
+    np.testing.assert_allclose(host(w), 1, atol=5e-5)
     state = optimizer.state_dict()["state"][0]
     assert (state["n_iter"], state["func_evals"]) == (35, 43)
     assert optimizer.step_count == 1
@@ -152,7 +153,7 @@ def test_many_tensors_are_one_vector() -> None:
     for shapes in ([(6,)], [(2, 2), (), (1,)]):
         values = np.split(np.linspace(-1, 2, 6), np.cumsum([np.prod(s, dtype=int) for s in shapes]))
         params = [
-            Tensor(v.reshape(s), requires_grad=True) for v, s in zip(values, shapes, strict=False)
+            tensor(v.reshape(s), requires_grad=True) for v, s in zip(values, shapes, strict=False)
         ]
         optimizer = LBFGS(params, **WOLFE)
 
@@ -161,7 +162,7 @@ def test_many_tensors_are_one_vector() -> None:
 
         for _ in range(3):
             optimizer.step(closure_of(optimizer, f))
-        paths.append(np.concatenate([p.data.reshape(-1) for p in params]))
+        paths.append(np.concatenate([host(p).reshape(-1) for p in params]))
     np.testing.assert_array_equal(*paths)
 
 
@@ -170,7 +171,7 @@ def test_a_missing_gradient_counts_as_zeros() -> None:
     optimizer = LBFGS([w, still])
     closure = closure_of(optimizer, lambda: (w * w).sum())
     optimizer.step(closure)
-    still.grad = Tensor(np.array([1.0]))
+    still.grad = tensor(np.array([1.0]))
     optimizer.step(closure)
     assert still.item() == 5.0 and abs(w.item()) < 1e-6
 
@@ -265,10 +266,10 @@ def test_a_graph_older_than_the_step_is_not_trusted() -> None:
         loss.backward()
 
 
-def test_a_rebound_array_is_taken_in_and_the_users_is_left_alone() -> None:
+def test_a_rebound_array_is_taken_in_and_the_users_is_left_alone(on_device: Device) -> None:
     w, optimizer, closure = on_rosenbrock(max_iter=1)
     optimizer.step(closure)
-    theirs = np.array([1.0, 1.5])
+    theirs = on_device.from_host(np.array([1.0, 1.5]))
     w.data = theirs
     optimizer.step(closure)
     assert theirs.tolist() == [1.0, 1.5] and w.tolist() != [1.0, 1.5]
@@ -294,8 +295,9 @@ def test_there_is_one_group() -> None:
     assert len(optimizer.param_groups) == 1
 
 
-def test_there_is_one_dtype() -> None:
-    text = "LBFGS: parameters have one dtype and device, these have float32 on cpu, float64 on cpu."
+def test_there_is_one_dtype(on_device: Device) -> None:
+    kinds = f"float32 on {on_device}, float64 on {on_device}"
+    text = f"LBFGS: parameters have one dtype and device, these have {kinds}."
     with pytest.raises(ValueError, match=re.escape(text)):
         LBFGS([point(1.0, dtype=np.float32), point(1.0)])
 

@@ -9,6 +9,8 @@ import pytest
 
 from tinygrad_opt.optim.line_search import Point, cubic, strong_wolfe
 
+pytestmark = pytest.mark.host
+
 Pair = tuple[Callable[[float], float], Callable[[float], float]]
 FUNCTIONS: dict[str, Pair] = {
     "a bowl": (lambda t: (t - 2) ** 2, lambda t: 2 * (t - 2)),

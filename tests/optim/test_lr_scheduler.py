@@ -65,6 +65,8 @@ from tinygrad_opt.optim.schedules import (
     warmup,
 )
 
+pytestmark = pytest.mark.host
+
 RECORD = json.loads(ORACLE.RECORD.read_text())
 SINGLE = [case for case in RECORD["cases"] if len(case["schedulers"]) == 1]
 NAN = pytest.mark.filterwarnings("ignore:.*metric of step .* is NaN")

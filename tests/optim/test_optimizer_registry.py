@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tinygrad_opt import Tensor, optim
+from tinygrad_opt import optim, tensor
 from tinygrad_opt.optim import (
     OPTIMIZERS,
     SCHEDULES,
@@ -23,6 +23,8 @@ from tinygrad_opt.optim import (
     RMSprop,
     get_optimizer,
 )
+
+pytestmark = pytest.mark.host
 
 
 def test_every_public_class_is_in_the_table() -> None:
@@ -48,7 +50,7 @@ def test_an_entry_says_what_a_reader_wants_to_know(name: str) -> None:
     assert entry.matches and not entry.matches.endswith(".")
     assert entry.defaults_text.startswith("lr=")
     assert entry.state.keys() <= entry.kind.state.keys()
-    made = entry([Tensor([[1.0]], requires_grad=True)])
+    made = entry([tensor([[1.0]], requires_grad=True)])
     assert type(made) is entry.kind
     options = {k: value for k, value in entry.defaults.items() if value not in (None, False)}
     assert options.items() <= made.param_groups[0].items()
@@ -64,7 +66,7 @@ def test_forms_of_one_class_show_their_own_line() -> None:
 
 
 def test_preset_options_may_be_overridden() -> None:
-    made = get_optimizer("momentum")([Tensor([1.0], requires_grad=True)], momentum=0.5)
+    made = get_optimizer("momentum")([tensor([1.0], requires_grad=True)], momentum=0.5)
     assert made.param_groups[0]["momentum"] == 0.5
 
 

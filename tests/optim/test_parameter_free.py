@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_opt import Tensor
+from tests.helpers import host
+from tinygrad_opt import Tensor, tensor
 from tinygrad_opt.optim import DAdaptAdam, DAdaptSGD, Prodigy
 
 EVERY = pytest.mark.parametrize("kind", [DAdaptSGD, DAdaptAdam, Prodigy])
@@ -18,18 +19,18 @@ PLACE = np.array([30.0, -20.0, 10.0])
 def give(*params: Tensor) -> None:
     """The gradient of ½ ‖p − PLACE‖²."""
     for p in params:
-        p.grad = Tensor(p.data - PLACE[: p.size])
+        p.grad = tensor(host(p) - PLACE[: p.size])
 
 
 @EVERY
 def test_the_distance_is_found_without_a_rate(kind: Any) -> None:
-    w = Tensor(np.zeros(3), requires_grad=True)
+    w = tensor(np.zeros(3), requires_grad=True)
     optimizer = kind([w])
     for _ in range(400):
         give(w)
         optimizer.step()
     d = optimizer.param_groups[0]["d"]
-    assert np.linalg.norm(w.data - PLACE) < 0.1 * np.linalg.norm(PLACE)
+    assert np.linalg.norm(host(w) - PLACE) < 0.1 * np.linalg.norm(PLACE)
     assert 0.1 * abs(PLACE).max() < d < 10 * np.linalg.norm(PLACE), "it was 1e-6 at first"
 
 
@@ -37,40 +38,40 @@ def test_the_distance_is_found_without_a_rate(kind: Any) -> None:
 def test_the_scale_of_the_loss_does_not_matter(kind: Any) -> None:
     paths = []
     for scale in (1.0, 1000.0):
-        w = Tensor(np.zeros(3), requires_grad=True)
+        w = tensor(np.zeros(3), requires_grad=True)
         options = {} if kind is DAdaptSGD else {"eps": 1e-30}
         optimizer = kind([w], **options)
         for _ in range(30):
-            w.grad = Tensor(scale * (w.data - PLACE))
+            w.grad = tensor(scale * (host(w) - PLACE))
             optimizer.step()
-        paths.append(w.data.copy())
+        paths.append(host(w).copy())
     np.testing.assert_allclose(*paths, rtol=1e-6)
 
 
 @EVERY
 def test_one_distance_is_for_all_groups_together(kind: Any) -> None:
-    whole = Tensor(np.zeros(3), requires_grad=True)
-    parts = [Tensor(np.zeros(n), requires_grad=True) for n in (1, 2)]
+    whole = tensor(np.zeros(3), requires_grad=True)
+    parts = [tensor(np.zeros(n), requires_grad=True) for n in (1, 2)]
     one, two = kind([whole]), kind([{"params": [p]} for p in parts])
     for _ in range(12):
         give(whole)
         one.step()
-        parts[0].grad = Tensor(parts[0].data - PLACE[:1])
-        parts[1].grad = Tensor(parts[1].data - PLACE[1:])
+        parts[0].grad = tensor(host(parts[0]) - PLACE[:1])
+        parts[1].grad = tensor(host(parts[1]) - PLACE[1:])
         two.step()
-    np.testing.assert_allclose(np.concatenate([p.data for p in parts]), whole.data, rtol=1e-10)
+    np.testing.assert_allclose(np.concatenate([host(p) for p in parts]), host(whole), rtol=1e-10)
     assert two.param_groups[0]["d"] == two.param_groups[1]["d"] > 1e-6
 
 
 @EVERY
 def test_a_group_with_rate_0_is_frozen_and_other_rates_are_refused(kind: Any) -> None:
-    a, b = (Tensor(np.zeros(3), requires_grad=True) for _ in range(2))
+    a, b = (tensor(np.zeros(3), requires_grad=True) for _ in range(2))
     optimizer = kind([{"params": [a], "lr": 0.0}, {"params": [b]}], weight_decay=0.1)
     for _ in range(3):
         give(a, b)
         optimizer.step()
-    assert not a.data.any() and optimizer.state_of(a) == {"t": 0}
-    assert b.data.any()
+    assert not host(a).any() and optimizer.state_of(a) == {"t": 0}
+    assert host(b).any()
     optimizer.param_groups[0]["lr"] = 0.5
     before = optimizer.state_dict()
     text = (
@@ -89,19 +90,19 @@ def test_a_group_with_rate_0_is_frozen_and_other_rates_are_refused(kind: Any) ->
 
 @EVERY
 def test_a_first_gradient_of_zero_waits(kind: Any) -> None:
-    w = Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    w = tensor(np.array([1.0, 2.0]), requires_grad=True)
     optimizer = kind([w])
-    w.grad = Tensor(np.zeros(2))
+    w.grad = tensor(np.zeros(2))
     optimizer.step()
     assert w.tolist() == [1.0, 2.0] and optimizer.param_groups[0]["k"] == 0
-    w.grad = Tensor(np.array([1.0, -1.0]))
+    w.grad = tensor(np.array([1.0, -1.0]))
     optimizer.step()
-    assert np.isfinite(w.data).all() and w.data[0] < 1 and w.data[1] > 2
+    assert np.isfinite(host(w)).all() and host(w)[0] < 1 and host(w)[1] > 2
 
 
 @EVERY
 def test_the_distance_grows_no_faster_than_it_may(kind: Any) -> None:
-    w = Tensor(np.zeros(3), requires_grad=True)
+    w = tensor(np.zeros(3), requires_grad=True)
     optimizer = kind([w], growth_rate=1.25)
     seen = []
     for _ in range(30):
@@ -115,10 +116,10 @@ def test_the_distance_grows_no_faster_than_it_may(kind: Any) -> None:
 
 @EVERY
 def test_a_file_with_arrays_in_a_row_is_taken_too(kind: Any) -> None:
-    w = Tensor(np.zeros((3, 1)), requires_grad=True)
+    w = tensor(np.zeros((3, 1)), requires_grad=True)
     optimizer = kind([w])
     for _ in range(5):
-        w.grad = Tensor(w.data - PLACE[:, None])
+        w.grad = tensor(host(w) - PLACE[:, None])
         optimizer.step()
     saved = optimizer.state_dict()
     entry = saved["state"][0]
@@ -127,18 +128,18 @@ def test_a_file_with_arrays_in_a_row_is_taken_too(kind: Any) -> None:
         entry["p0"] = np.array(0.0)  # all are 0
     if kind is DAdaptSGD:
         entry["z"] = entry["x0"] - entry["s"][:, None]
-    v = Tensor(w.data.copy(), requires_grad=True)
+    v = tensor(w, requires_grad=True)
     other = kind([v])
     other.load_state_dict(saved)
     for _ in range(5):
         for p, one in ((w, optimizer), (v, other)):
-            p.grad = Tensor(p.data - PLACE[:, None])
+            p.grad = tensor(host(p) - PLACE[:, None])
             one.step()
     assert v.tolist() == w.tolist()
 
 
 def test_a_rate_that_a_scheduler_moves_scales_the_distance() -> None:
-    w = Tensor(np.zeros(3), requires_grad=True)
+    w = tensor(np.zeros(3), requires_grad=True)
     optimizer = Prodigy([w])
     for lr in (1.0, 0.5):
         optimizer.param_groups[0]["lr"] = lr
@@ -158,4 +159,4 @@ def test_a_rate_that_a_scheduler_moves_scales_the_distance() -> None:
 )
 def test_options_out_of_range_are_told(kind: Any, options: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=re.escape(text)):
-        kind([Tensor([1.0], requires_grad=True)], **options)
+        kind([tensor([1.0], requires_grad=True)], **options)

@@ -13,6 +13,8 @@ from scheduling import Groups
 from tinygrad_opt import tensor
 from tinygrad_opt.optim.lr_scheduler import ReduceLROnPlateau
 
+pytestmark = pytest.mark.host
+
 
 def plateau(metrics: list[float], **options: Any) -> list[float]:
     scheduler = ReduceLROnPlateau(Groups(0.1), **options)

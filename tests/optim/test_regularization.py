@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_opt import Tensor, nn
+from tests.helpers import host
+from tinygrad_opt import Tensor, nn, tensor
 from tinygrad_opt.optim import (
     SGD,
     Adam,
@@ -26,9 +27,9 @@ from tinygrad_opt.optim import (
 
 
 def weight(values: Any, gradient: Any = None) -> Tensor:
-    p = Tensor(np.array(values, float), requires_grad=True)
+    p = tensor(np.array(values, float), requires_grad=True)
     if gradient is not None:
-        p.grad = Tensor(np.array(gradient, float))
+        p.grad = tensor(np.array(gradient, float))
     return p
 
 
@@ -40,11 +41,11 @@ def test_by_hand() -> None:
     l1_([p, none], 0.5)
     assert p.grad.tolist() == [1.5, 0.5, 1.0] and none.grad is None
     l2_([p, none], 0.1)
-    np.testing.assert_allclose(p.grad.data, [1.7, 0.2, 1.0])
+    np.testing.assert_allclose(host(p.grad), [1.7, 0.2, 1.0])
     elastic_net_(p, l1=1.0, l2=1.0)
-    np.testing.assert_allclose(p.grad.data, [4.7, -3.8, 1.0])
+    np.testing.assert_allclose(host(p.grad), [4.7, -3.8, 1.0])
     elastic_net_(p)
-    np.testing.assert_allclose(p.grad.data, [4.7, -3.8, 1.0])
+    np.testing.assert_allclose(host(p.grad), [4.7, -3.8, 1.0])
 
 
 @pytest.mark.parametrize(("l1", "l2"), [(0.3, 0.0), (0.0, 0.2), (0.3, 0.2)])
@@ -54,7 +55,7 @@ def test_a_penalty_is_the_gradient_of_its_term_in_the_loss(l1: float, l2: float)
     (p**3).sum().backward()
     elastic_net_(p, l1, l2)
     ((q**3).sum() + l1 * q.abs().sum() + l2 / 2 * (q * q).sum()).backward()
-    np.testing.assert_allclose(p.grad.data, q.grad.data, rtol=1e-14)
+    np.testing.assert_allclose(host(p.grad), host(q.grad), rtol=1e-14)
 
 
 @pytest.mark.parametrize("kind", [SGD, Adam])
@@ -63,11 +64,11 @@ def test_l2_is_the_weight_decay_of_the_optimizer(kind: Any) -> None:
     hooked, built_in = kind([p], lr=0.1), kind([q], lr=0.1, weight_decay=0.3)
     hooked.register_step_pre_hook(before_step(l2_, 0.3))
     for step in range(5):
-        p.grad = Tensor(np.array([step, 1.0]))
-        q.grad = Tensor(np.array([step, 1.0]))
+        p.grad = tensor(np.array([step, 1.0]))
+        q.grad = tensor(np.array([step, 1.0]))
         hooked.step()
         built_in.step()
-    np.testing.assert_allclose(p.data, q.data, rtol=1e-13)
+    np.testing.assert_allclose(host(p), host(q), rtol=1e-13)
 
 
 def test_decoupled_decay_is_l2_for_plain_steps_and_not_with_momentum() -> None:
@@ -80,8 +81,8 @@ def test_decoupled_decay_is_l2_for_plain_steps_and_not_with_momentum() -> None:
                 optimizer.register_step_pre_hook(before_step(l2_, 0.5))
             for g in (1.0, -2.0, 0.5):
                 if decoupled:
-                    p.data = p.data * (1 - 0.1 * 0.5)
-                p.grad = Tensor(np.array([g]))
+                    p.data = host(p) * (1 - 0.1 * 0.5)
+                p.grad = tensor(np.array([g]))
                 optimizer.step()
             ends.append(p.item())
         return ends
@@ -96,10 +97,10 @@ def test_decoupled_decay_is_l2_for_plain_steps_and_not_with_momentum() -> None:
 def test_soft_thresholding_makes_exact_zeros() -> None:
     p = weight([0.5, -0.5, 0.2, -0.3, 0.0, 2.0])
     proximal_l1_(p, 3.0, lr=0.1)
-    np.testing.assert_allclose(p.data, [0.2, -0.2, 0.0, 0.0, 0.0, 1.7], atol=1e-15)
-    assert p.data[2] == p.data[4] == 0.0
+    np.testing.assert_allclose(host(p), [0.2, -0.2, 0.0, 0.0, 0.0, 1.7], atol=1e-15)
+    assert host(p)[2] == host(p)[4] == 0.0
     proximal_l1_([p], 0.2)
-    np.testing.assert_allclose(p.data, [0.0, 0.0, 0.0, 0.0, 0.0, 1.5], atol=1e-15)
+    np.testing.assert_allclose(host(p), [0.0, 0.0, 0.0, 0.0, 0.0, 1.5], atol=1e-15)
 
 
 def test_the_hook_uses_the_rate_of_each_group_and_leaves_what_did_not_move() -> None:
@@ -121,20 +122,20 @@ def test_the_lasso_by_proximal_steps() -> None:
     optimizer = SGD([p], lr=0.5)
     optimizer.register_step_post_hook(after_step(proximal_l1_, 0.3))
     for _ in range(60):
-        p.grad = Tensor(p.data - b)
+        p.grad = tensor(host(p) - b)
         optimizer.step()
-    np.testing.assert_allclose(p.data, [0.7, 0.0, 0.0, -2.7], atol=1e-12)
-    assert (p.data == 0).tolist() == [False, True, True, False]
+    np.testing.assert_allclose(host(p), [0.7, 0.0, 0.0, -2.7], atol=1e-12)
+    assert (host(p) == 0).tolist() == [False, True, True, False]
 
 
 def test_rows_that_are_too_long_are_shortened() -> None:
     w, bias = weight([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]]), weight([30.0, 40.0])
     max_norm_([w, bias], 1.0)
-    np.testing.assert_allclose(w.data, [[0.6, 0.8], [0.3, 0.4], [0.0, 0.0]])
+    np.testing.assert_allclose(host(w), [[0.6, 0.8], [0.3, 0.4], [0.0, 0.0]])
     assert bias.tolist() == [30.0, 40.0]
     filters = weight(np.ones((2, 1, 2, 2)))
     max_norm_(filters, 1.0)
-    np.testing.assert_allclose(filters.data, np.full((2, 1, 2, 2), 0.5))
+    np.testing.assert_allclose(host(filters), np.full((2, 1, 2, 2), 0.5))
     max_norm_(w, 0.0)
     assert w.tolist() == np.zeros((3, 2)).tolist()
 
@@ -145,10 +146,10 @@ def test_a_constraint_keeps_memory_and_dtype_and_is_noticed(dtype: str) -> None:
     layer.weight.data = np.full((2, 3), 5, dtype)
     optimizer = SGD(layer.parameters(), lr=0.1)
     array = layer.weight.data
-    loss = layer(Tensor(np.ones((1, 3), dtype))).sum()
+    loss = layer(tensor(np.ones((1, 3), dtype))).sum()
     max_norm_(layer.parameters(), 1.0)
     assert layer.weight.data is array and array.dtype == dtype
-    x = Tensor(np.ones((1, 3), dtype), requires_grad=True)
+    x = tensor(np.ones((1, 3), dtype), requires_grad=True)
     loss = layer(x).sum()
     proximal_l1_(layer.parameters(), 0.1)
     with pytest.raises(RuntimeError, match=r"proximal_l1_\(\)"):
@@ -161,7 +162,7 @@ def test_constraints_reach_all_parts_of_a_multi_optimizer() -> None:
     optimizer = MultiOptimizer([("w", w), ("b", b)], [(lambda n, p: n == "w", SGD), (any_, AdamW)])
     optimizer.register_step_post_hook(after_step(max_norm_, 1.0))
     optimizer.step()
-    np.testing.assert_allclose([w.data[0], b.data[0]], [[0.6, 0.8]] * 2)
+    np.testing.assert_allclose([host(w)[0], host(b)[0]], [[0.6, 0.8]] * 2)
 
 
 def any_(name: str, p: Tensor) -> bool:
@@ -196,10 +197,10 @@ def test_matrices_decay_biases_and_normalization_do_not() -> None:
     assert decaying["param_names"] == ["0.weight"]
     assert kept["param_names"] == ["0.bias", "1.weight", "1.bias", "2.bias"]
     for p in model.parameters():
-        p.grad = Tensor(np.zeros(p.shape, np.float32))
-    before = [p.data.copy() for p in model.parameters()]
+        p.grad = tensor(np.zeros(p.shape, np.float32))
+    before = [host(p).copy() for p in model.parameters()]
     optimizer.step()
-    moved = [bool((p.data != a).any()) for p, a in zip(model.parameters(), before, strict=True)]
+    moved = [bool((host(p) != a).any()) for p, a in zip(model.parameters(), before, strict=True)]
     assert moved == [True, False, False, False, False, False]
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_opt import Tensor
+from tests.helpers import host
+from tinygrad_opt import Tensor, tensor
 from tinygrad_opt.optim import AdamWScheduleFree, Lookahead, SGDScheduleFree
 
 BOTH = pytest.mark.parametrize("kind", [SGDScheduleFree, AdamWScheduleFree])
@@ -17,12 +18,12 @@ GRADIENTS = np.random.default_rng(7).standard_normal((9, 3))
 
 
 def start(kind: Any, **options: Any) -> tuple[Tensor, Any]:
-    w = Tensor(np.array([1.0, -2.0, 3.0]), requires_grad=True)
+    w = tensor(np.array([1.0, -2.0, 3.0]), requires_grad=True)
     return w, kind([w], **({"lr": 0.1} | options))
 
 
 def step(w: Tensor, optimizer: Any, g: Any) -> None:
-    w.grad = Tensor(np.array(g))
+    w.grad = tensor(np.array(g))
     optimizer.step()
 
 
@@ -31,9 +32,9 @@ def test_with_a_constant_rate_the_result_is_the_mean_of_the_path() -> None:
     path = []
     for g in GRADIENTS:
         step(w, optimizer, g)
-        path.append(optimizer.state_of(w)["z"].copy())
+        path.append(host(optimizer.state_of(w)["z"]).copy())
     optimizer.eval()
-    np.testing.assert_allclose(w.data, np.mean(path, axis=0), rtol=1e-14)
+    np.testing.assert_allclose(host(w), np.mean(path, axis=0), rtol=1e-14)
     np.testing.assert_allclose(path, [1, -2, 3] - 0.1 * np.cumsum(GRADIENTS, axis=0), rtol=1e-13)
 
 
@@ -43,11 +44,11 @@ def test_gradients_are_taken_between_the_path_and_its_mean(kind: Any) -> None:
     beta = 0.7 if kind is SGDScheduleFree else 0.9
     for g in GRADIENTS:
         step(w, optimizer, g)
-        y, z = w.data.copy(), optimizer.state_of(w)["z"].copy()
+        y, z = host(w).copy(), host(optimizer.state_of(w)["z"]).copy()
         optimizer.eval()
-        np.testing.assert_allclose(y, (1 - beta) * z + beta * w.data, rtol=1e-12)
+        np.testing.assert_allclose(y, (1 - beta) * z + beta * host(w), rtol=1e-12)
         optimizer.train()
-        np.testing.assert_allclose(w.data, y, rtol=1e-12)
+        np.testing.assert_allclose(host(w), y, rtol=1e-12)
 
 
 @BOTH
@@ -56,21 +57,21 @@ def test_switching_twice_is_switching_once_and_a_step_needs_training(kind: Any) 
     step(w, optimizer, GRADIENTS[0])
     step(w, optimizer, GRADIENTS[1])
     optimizer.train()
-    y = w.data.copy()
+    y = host(w).copy()
     optimizer.eval()
-    x = w.data.copy()
+    x = host(w).copy()
     optimizer.eval()
-    assert w.data.tolist() == x.tolist() != y.tolist()
+    assert host(w).tolist() == x.tolist() != y.tolist()
     before = copy.deepcopy(optimizer.state_dict())
     text = f"{kind.__name__}.step: the parameters hold the mean of the path, which is for testing."
     with pytest.raises(RuntimeError, match=re.escape(text)):
         optimizer.step()
-    assert str(before) == str(optimizer.state_dict()) and w.data.tolist() == x.tolist()
+    assert str(before) == str(optimizer.state_dict()) and host(w).tolist() == x.tolist()
 
 
 @BOTH
 def test_a_parameter_that_never_moved_stays_when_others_are_switched(kind: Any) -> None:
-    still = Tensor([5.0], requires_grad=True)
+    still = tensor([5.0], requires_grad=True)
     w, optimizer = start(kind)
     optimizer.add_param_group({"params": [still]})
     step(w, optimizer, GRADIENTS[0])
@@ -107,7 +108,7 @@ def test_training_goes_on_from_a_checkpoint_that_was_made_while_testing(kind: An
     for g in GRADIENTS[:4]:
         step(w, optimizer, g)
     optimizer.eval()
-    v = Tensor(w.data.copy(), requires_grad=True)
+    v = tensor(w, requires_grad=True)
     other = kind([v])
     other.load_state_dict(optimizer.state_dict())
     for one in (optimizer, other):
@@ -125,7 +126,7 @@ def test_a_file_of_the_authors_counts_steps_in_the_group(kind: Any) -> None:
         step(w, optimizer, g)
     saved = optimizer.state_dict()
     del saved["state"][0]["step"], saved["param_groups"][0]["c"]
-    v = Tensor(w.data.copy(), requires_grad=True)
+    v = tensor(w, requires_grad=True)
     other = kind([v])
     other.load_state_dict(saved)
     assert other.state_of(v)["t"] == 4
@@ -141,7 +142,7 @@ def test_a_wrapper_passes_the_switch_on() -> None:
     y = w.tolist()
     optimizer.eval()
     optimizer.train()
-    np.testing.assert_allclose(w.data, y, rtol=1e-12)
+    np.testing.assert_allclose(host(w), y, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

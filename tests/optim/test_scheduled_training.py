@@ -10,6 +10,7 @@ import pytest
 from scheduling import BUILD, CONTAINERS
 
 import tinygrad_opt as tg
+from tests.helpers import host
 from tinygrad_opt.optim import MultiOptimizer, lr_scheduler
 
 INPUTS = np.random.default_rng(0).standard_normal((32, 3))
@@ -61,7 +62,7 @@ def test_a_run_goes_on_bit_for_bit_after_a_checkpoint(name: str) -> None:
     for _ in range(10):
         run.step(scheduler)
     saved = pickle.dumps((run.optimizer.state_dict(), scheduler.state_dict()))
-    values = run.w.detach().numpy().copy(), run.b.detach().numpy().copy()
+    values = host(run.w).copy(), host(run.b).copy()
     whole = [run.step(scheduler) for _ in range(14)]
     again = Regression("Adam")
     again.w.data, again.b.data = values

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from scheduling import ORACLE, Groups, Halving, advance, first, inverse, run
 
-from tinygrad_opt import Tensor, optim
+from tinygrad_opt import optim, tensor
 from tinygrad_opt.optim import lr_scheduler as ours
 from tinygrad_opt.optim.lr_scheduler import (
     ChainedScheduler,
@@ -33,6 +33,8 @@ from tinygrad_opt.optim.lr_scheduler import (
     SequentialLR,
     StepLR,
 )
+
+pytestmark = pytest.mark.host
 
 
 def test_a_constant_factor_may_be_zero() -> None:
@@ -102,7 +104,7 @@ def test_a_cycle_that_is_over_stays_at_its_end() -> None:
 
 def test_momentum_that_appears_is_announced() -> None:
     """OneCycleLR and CyclicLR turn the momentum of SGD(momentum=0) on without a word."""
-    p = Tensor([1.0], requires_grad=True)
+    p = tensor([1.0], requires_grad=True)
     optimizer = optim.SGD([p], lr=0.1)
     with pytest.warns(UserWarning, match="pass cycle_momentum=False to leave it"):
         OneCycleLR(optimizer, 1.0, 20)

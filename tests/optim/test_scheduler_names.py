@@ -16,6 +16,8 @@ from scheduling import Groups, first, run
 from tinygrad_opt.optim import get_scheduler
 from tinygrad_opt.optim.lr_scheduler.names import PLATEAU, SHAPES
 
+pytestmark = pytest.mark.host
+
 SCRIPT = pathlib.Path(__file__).parents[1] / "oracles" / "record_scheduler_names.py"
 ORACLE = SimpleNamespace(**runpy.run_path(str(SCRIPT)))
 RECORD = json.loads(ORACLE.RECORD.read_text())

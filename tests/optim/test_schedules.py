@@ -38,6 +38,8 @@ from tinygrad_opt.optim.schedules import (
     wsd,
 )
 
+pytestmark = pytest.mark.host
+
 DECAYS = [linear, cosine, polynomial, one_minus_sqrt, rex]
 spans = st.integers(1, 10_000)
 fractions = st.floats(0, 1)

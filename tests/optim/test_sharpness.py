@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_opt import Tensor, nn, ops
+from tests.helpers import host
+from tinygrad_opt import Tensor, nn, ops, tensor
 from tinygrad_opt.optim import ASAM, SAM, SGD, Accumulate, Adam, before_step, clip_grad_norm_
 
 ORACLES = pathlib.Path(__file__).parents[1] / "oracles"
@@ -23,12 +24,12 @@ def in_bowl() -> tuple[list[Tensor], Callable[[], Tensor]]:
     """Parameters and the loss ½ pᵀ A p + 0.075 Σ p⁴; the closure leaves clearing to SAM."""
     matrix, start = ORACLE.bowl()
     params = [
-        Tensor(part.copy(), requires_grad=True) for part in (start[:4].reshape(2, 2), start[4:])
+        tensor(part, requires_grad=True) for part in (start[:4].reshape(2, 2), start[4:])
     ]
 
     def closure() -> Tensor:
         p = ops.concatenate([p.reshape(-1) for p in params])
-        loss = p.dot(Tensor(matrix).matmul(p)) / 2 + 0.075 * (p**4).sum()
+        loss = p.dot(tensor(matrix).matmul(p)) / 2 + 0.075 * (p**4).sum()
         loss.backward()
         return loss
 
@@ -57,11 +58,11 @@ def test_without_a_radius_it_is_the_optimizer(kind: Any) -> None:
         twin.zero_grad()
         assert loss.item() == twin.step(twin_closure).item()
     for p, q in zip(params, twins, strict=True):
-        np.testing.assert_array_equal(p.data, q.data)
+        np.testing.assert_array_equal(host(p), host(q))
 
 
 def test_by_hand() -> None:
-    w = Tensor(np.array([3.0, 4.0]), requires_grad=True)
+    w = tensor(np.array([3.0, 4.0]), requires_grad=True)
 
     def closure() -> Tensor:
         loss = (w * w).sum() / 2
@@ -69,14 +70,14 @@ def test_by_hand() -> None:
         return loss
 
     assert SAM(SGD([w], lr=1.0), rho=0.5).step(closure).item() == 12.5
-    np.testing.assert_allclose(w.data, [-0.3, -0.4], rtol=1e-12)  # w − (w + 0.5 w / 5)
+    np.testing.assert_allclose(host(w), [-0.3, -0.4], rtol=1e-12)  # w − (w + 0.5 w / 5)
     w.data = np.array([1.0, 2.0])
     ASAM(SGD([w], lr=1.0), rho=0.5).step(closure)
-    np.testing.assert_allclose(w.data, -0.5 * np.array([1.0, 8.0]) / 17**0.5, rtol=1e-12)
+    np.testing.assert_allclose(host(w), -0.5 * np.array([1.0, 8.0]) / 17**0.5, rtol=1e-12)
 
 
 def test_maximizing_looks_down_instead() -> None:
-    w, v = (Tensor(np.array([3.0]), requires_grad=True) for _ in range(2))
+    w, v = (tensor(np.array([3.0]), requires_grad=True) for _ in range(2))
 
     def loss_of(p: Tensor, sign: float) -> Callable[[], Tensor]:
         def closure() -> Tensor:
@@ -102,17 +103,17 @@ def test_parameters_come_back_to_the_bit_whatever_happens() -> None:
         return closure()
 
     optimizer = SAM(SGD(params, lr=0.1, momentum=0.9), rho=0.7)
-    before = [p.data.copy() for p in params]
+    before = [host(p).copy() for p in params]
     with pytest.raises(OverflowError):
         optimizer.step(failing)
     for p, array in zip(params, before, strict=True):
-        np.testing.assert_array_equal(p.data, array)
+        np.testing.assert_array_equal(host(p), array)
     assert optimizer.step_count == 0
 
 
 def test_batch_statistics_see_the_first_pass_only() -> None:
     rng = np.random.default_rng(0)
-    x, y = Tensor(rng.standard_normal((8, 3))), Tensor(rng.standard_normal((8, 2)))
+    x, y = tensor(rng.standard_normal((8, 3))), tensor(rng.standard_normal((8, 2)))
 
     def run(kind: str) -> Any:
         model = ORACLE.network(SimpleNamespace(nn=nn))
@@ -130,12 +131,12 @@ def test_batch_statistics_see_the_first_pass_only() -> None:
 
     plain, sharp = run("plain"), run("SAM")
     for a, b in zip(plain.buffers(), sharp.buffers(), strict=True):
-        np.testing.assert_array_equal(a.data, b.data)
-    assert (plain[0].weight.data != sharp[0].weight.data).any()
+        np.testing.assert_array_equal(host(a), host(b))
+    assert (host(plain[0].weight) != host(sharp[0].weight)).any()
 
 
 def test_a_parameter_without_gradient_stays() -> None:
-    w, v = (Tensor(np.array([2.0]), requires_grad=True) for _ in range(2))
+    w, v = (tensor(np.array([2.0]), requires_grad=True) for _ in range(2))
     optimizer = SAM(SGD([w, v], lr=0.1, weight_decay=0.5))
     optimizer.step(lambda: (w * w).sum().backward())
     assert v.item() == 2.0 and w.item() < 2.0
@@ -144,7 +145,7 @@ def test_a_parameter_without_gradient_stays() -> None:
 
 
 def test_hooks_see_the_gradient_that_is_stepped_with() -> None:
-    w = Tensor(np.array([3.0]), requires_grad=True)
+    w = tensor(np.array([3.0]), requires_grad=True)
     optimizer = SAM(SGD([w], lr=1.0), rho=0.5)
     seen = []
     optimizer.register_step_pre_hook(lambda *_: seen.append(w.grad.item()))
@@ -155,7 +156,7 @@ def test_hooks_see_the_gradient_that_is_stepped_with() -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_dtypes_stay(dtype: str) -> None:
-    w = Tensor(np.array([3.0, 1.0], dtype), requires_grad=True)
+    w = tensor(np.array([3.0, 1.0], dtype), requires_grad=True)
     optimizer = SAM(SGD([w], lr=0.125), rho=1.0)
     for slope in (200, 0):  # the squares of the first are too large for halves
         optimizer.step(lambda slope=slope: (w * slope).sum().backward())
@@ -180,4 +181,4 @@ def test_outside_of_an_accumulation_it_works() -> None:
     optimizer.step(closure)
     twin.step(twin_closure)
     for p, q in zip(params, twins, strict=True):
-        np.testing.assert_array_equal(p.data, q.data)
+        np.testing.assert_array_equal(host(p), host(q))

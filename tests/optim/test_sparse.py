@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import tinygrad_opt as tg
-from tinygrad_opt import Tensor, nn, optim
+from tests.helpers import host
+from tinygrad_opt import Device, Tensor, nn, optim, tensor
 from tinygrad_opt.optim import Adam, SparseAdam
 from tinygrad_opt.rows import RowGradient
 
@@ -32,22 +33,28 @@ class Ours:
     optim = optim
 
     def parameter(self, array: Any) -> Tensor:
-        return Tensor(array.copy(), requires_grad=True)
+        return tensor(array, requires_grad=True)
 
     def give_rows(self, p: Tensor, rows: Any, values: Any) -> None:
-        p.grad = RowGradient(rows, values, p.shape, p.device)
+        p.grad = rows_of(p, rows, values)
 
     def value(self, p: Tensor) -> Any:
-        return p.detach().numpy().copy()
+        return host(p).copy()
+
+
+def rows_of(p: Tensor, rows: Any, values: Any) -> RowGradient:
+    """A gradient on the device of its table."""
+    upload = p.device.from_host
+    return RowGradient(upload(rows), upload(values), p.shape, p.device)
 
 
 def table(shape: Any = (5, 2), dtype: Any = np.float32) -> Tensor:
-    return Tensor(np.ones(shape, dtype), requires_grad=True)
+    return tensor(np.ones(shape, dtype), requires_grad=True)
 
 
 def see(p: Tensor, *rows: int, value: float = 1.0) -> None:
     values = np.full((len(rows), *p.shape[1:]), value, p.dtype)
-    p.grad = RowGradient(np.array(rows, int), values, p.shape, p.device)
+    p.grad = rows_of(p, np.array(rows, int), values)
 
 
 # ---- PyTorch ----------------------------------------------------------------------------------
@@ -93,7 +100,7 @@ def test_pytorch_as_installed_agrees_and_checkpoints_cross_both_ways(index: int)
             for optimizer in (ours, theirs, back):
                 optimizer.step()
         for other in (q, twin):
-            np.testing.assert_allclose(p.data, library.value(other), rtol=0, atol=1e-12)
+            np.testing.assert_allclose(host(p), library.value(other), rtol=0, atol=1e-12)
     finally:
         torch.set_default_dtype(before)
 
@@ -109,7 +116,7 @@ def test_rows_that_are_not_seen_do_not_change() -> None:
     see(p, 3)
     optimizer.step()
     state = optimizer.state_of(p)
-    assert (p.data[:, 0] == 1).tolist() == [True, False, True, False, True]
+    assert (host(p)[:, 0] == 1).tolist() == [True, False, True, False, True]
     assert "_dense" not in vars(p.grad), "no zeros were made"
     assert state["m"].any(axis=1).tolist() == [False, True, False, True, False]
     assert state["t"] == 2, "one count for the whole table"
@@ -131,11 +138,11 @@ def test_where_every_row_is_seen_it_is_adam() -> None:
     for _ in range(20):
         rows = rng.permutation(4)
         g = rng.standard_normal((4, 3)).astype(np.float32)
-        sparse.grad = RowGradient(rows, g[rows], (4, 3), sparse.device)
-        dense.grad = Tensor(g)
+        sparse.grad = rows_of(sparse, rows, g[rows])
+        dense.grad = tensor(g)
         ours.step()
         adam.step()
-    np.testing.assert_allclose(sparse.data, dense.data, atol=5e-6)
+    np.testing.assert_allclose(host(sparse), host(dense), atol=5e-6)
 
 
 def test_a_batch_without_rows_only_counts() -> None:
@@ -143,15 +150,15 @@ def test_a_batch_without_rows_only_counts() -> None:
     optimizer = SparseAdam([p])
     see(p)
     optimizer.step()
-    assert (p.data == 1).all() and optimizer.state_of(p)["t"] == 1
+    assert (host(p) == 1).all() and optimizer.state_of(p)["t"] == 1
 
 
 def test_it_trains_an_embedding() -> None:
     tg.manual_seed(0)
     model = nn.Embedding(50, 4, padding_idx=0, sparse=True)
     optimizer = SparseAdam(model.parameters(), lr=0.1)
-    words, target = Tensor(np.array([[1, 7, 7], [0, 3, 1]])), Tensor(np.ones((2, 3, 4), "float32"))
-    before = model.weight.data.copy()
+    words, target = tensor(np.array([[1, 7, 7], [0, 3, 1]])), tensor(np.ones((2, 3, 4), "float32"))
+    before = host(model.weight).copy()
     losses = []
     for _ in range(60):
         optimizer.zero_grad()
@@ -160,7 +167,7 @@ def test_it_trains_an_embedding() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.25 * losses[0]
-    changed = (model.weight.data != before).any(axis=1)
+    changed = (host(model.weight) != before).any(axis=1)
     assert np.flatnonzero(changed).tolist() == [1, 3, 7], "the padding row stays"
 
 
@@ -172,7 +179,7 @@ def test_other_optimizers_meet_an_ordinary_gradient() -> None:
         optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
         for _ in range(3):
             optimizer.zero_grad()
-            (model(Tensor(np.array([1, 1, 4]))) ** 2).sum().backward()
+            (model(tensor(np.array([1, 1, 4]))) ** 2).sum().backward()
             optim.clip_grad_norm_(model.parameters(), 0.5)
             optimizer.step()
         results.append(model.weight.tolist())
@@ -187,14 +194,14 @@ def test_another_gradient_is_told_before_anything_moves() -> None:
     q.name = "words.weight"
     optimizer = SparseAdam([p, q])
     see(p, 1)
-    q.grad = Tensor(np.ones((5, 2), np.float32))
+    q.grad = tensor(np.ones((5, 2), np.float32))
     text = (
         'SparseAdam: the gradient of parameter 1 ("words.weight") is not one of rows. Make the '
         "layer Embedding(…, sparse=True), or take Adam."
     )
     with pytest.raises(TypeError, match=re.escape(text)):
         optimizer.step()
-    assert (p.data == 1).all() and optimizer.step_count == 0
+    assert (host(p) == 1).all() and optimizer.step_count == 0
 
 
 @pytest.mark.parametrize("option", ["lr", "eps"])
@@ -203,18 +210,18 @@ def test_rates_are_above_zero(option: str) -> None:
         SparseAdam([table()], **{option: 0})
 
 
-def test_arrays_of_the_user_are_left_alone_and_rebound_ones_taken_in() -> None:
-    array = np.ones((5, 2), np.float32)
+def test_arrays_of_the_user_are_left_alone_and_rebound_ones_taken_in(on_device: Device) -> None:
+    array = on_device.from_host(np.ones((5, 2), np.float32))
     p = Tensor(array, requires_grad=True)
     optimizer = SparseAdam([p], lr=0.5)
     see(p, 1)
     optimizer.step()
-    theirs = np.full((5, 2), 3.0, np.float64)
+    theirs = on_device.from_host(np.full((5, 2), 3.0))
     p.data = theirs
     see(p, 1)
     optimizer.step()
     assert (array == 1).all() and (theirs == 3).all()
-    assert p.data[1].tolist() == pytest.approx([2.5, 2.5]) and p.dtype == np.float64
+    assert host(p)[1].tolist() == pytest.approx([2.5, 2.5]) and p.dtype == np.float64
     assert optimizer.state_of(p)["m"].dtype == np.float64
     p.data = np.ones((2, 2), np.float32)
     with pytest.raises(ValueError, match=r"parameter 0 has shape \(2, 2\) now and had \(5, 2\)"):
@@ -243,7 +250,7 @@ def test_copies_and_checkpoints_go_on_exactly(twin_of: Any) -> None:
     optimizer.step()
     saved = optimizer.state_dict()
     twin, other = twin_of((p, optimizer))
-    third = Tensor(p.data.copy(), requires_grad=True)
+    third = tensor(p, requires_grad=True)
     resumed = SparseAdam([third])
     resumed.load_state_dict(saved)
     for q, one in ((p, optimizer), (twin, other), (third, resumed)):

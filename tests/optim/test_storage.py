@@ -8,28 +8,30 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_opt import Tensor, optim
+from tests.helpers import host
+from tinygrad_opt import Device, Tensor, optim, tensor
 from tinygrad_opt.optim.flat import KNOWN, PAGE, STAGGER
-
-both_engines = pytest.mark.parametrize("engine", ["reference", "blocks"])
 
 
 def parameter(values: Any, dtype: str = "float32") -> Tensor:
-    return Tensor(np.array(values, dtype), requires_grad=True)
+    return tensor(np.array(values, dtype), requires_grad=True)
 
 
 def give(params: list[Tensor], value: float = 1.0) -> None:
     for p in params:
-        p.grad = Tensor(np.full(p.shape, value, p.dtype))
+        p.grad = tensor(np.full(p.shape, value, p.dtype))
 
 
 def address(array: Any) -> int:
-    return int(array.__array_interface__["data"][0])
+    """Where an array begins in the memory of its device."""
+    pointer = array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr
+    return int(pointer)
 
 
 # ---- buffers ----------------------------------------------------------------------------------
 
 
+@pytest.mark.on("cpu", "cuda")  # the stand-in's memory begins where the host's happens to
 def test_parameters_lie_side_by_side_from_a_cache_line_on() -> None:
     params = [parameter(np.ones(s)) for s in [(4, 3), (5,), (), (2, 2)]]
     optim.Adam(params)
@@ -39,6 +41,7 @@ def test_parameters_lie_side_by_side_from_a_cache_line_on() -> None:
     assert offsets == [0, 12, 17, 18]
 
 
+@pytest.mark.on("cpu")  # a matter of its caches
 def test_buffers_are_staggered_so_that_equal_indices_never_share_a_page_offset() -> None:
     w = parameter(np.ones(5000))
     optimizer = optim.Adam([w], amsgrad=True)
@@ -49,8 +52,8 @@ def test_buffers_are_staggered_so_that_equal_indices_never_share_a_page_offset()
     assert found == [place * STAGGER % PAGE for place in (0, 2, 3, 4)]
 
 
-def test_the_array_of_the_user_is_left_alone() -> None:
-    array = np.ones(3, np.float32)
+def test_the_array_of_the_user_is_left_alone(on_device: Device) -> None:
+    array = on_device.from_host(np.ones(3, np.float32))
     w = Tensor(array, requires_grad=True)
     optimizer = optim.SGD([w], lr=0.5)
     give([w])
@@ -59,26 +62,24 @@ def test_the_array_of_the_user_is_left_alone() -> None:
     assert w.tolist() == [0.5, 0.5, 0.5]
 
 
-@both_engines
-def test_gradients_are_left_alone_and_never_become_state(engine: str) -> None:
+def test_gradients_are_left_alone_and_never_become_state(engine: str, on_device: Device) -> None:
     w = parameter([1.0, 2.0])
     optimizer = optim.SGD([w], lr=0.1, momentum=0.9, weight_decay=0.1, maximize=True, engine=engine)
-    gradient = np.array([3.0, 4.0], np.float32)
+    gradient = on_device.from_host(np.array([3.0, 4.0], np.float32))
     w.grad = Tensor(gradient)
     held = w.grad
     for _ in range(3):
         optimizer.step()
         assert w.grad is held and held.data is gradient
         assert gradient.tolist() == [3.0, 4.0]
-        assert not np.shares_memory(optimizer.state_of(w)["b"], gradient)
+        assert not on_device.xp.shares_memory(optimizer.state_of(w)["b"], gradient)
 
 
-@both_engines
-def test_every_shape_moves(engine: str) -> None:
+def test_every_shape_moves(engine: str, on_device: Device) -> None:
     params = [parameter(np.ones(s)) for s in [(), (1,), (0,), (3, 0, 2), (2, 1, 3)]]
-    params.append(Tensor(np.ones((4, 3), np.float32).T, requires_grad=True))
-    params.append(Tensor(np.ones((4, 6), np.float32)[::2, ::3], requires_grad=True))
-    params.append(Tensor(np.broadcast_to(np.float32(1), (2, 2)), requires_grad=True))
+    ones = on_device.from_host(np.ones((4, 6), np.float32))
+    for array in (ones[:, :3].T, ones[::2, ::3], on_device.xp.broadcast_to(ones[0, 0], (2, 2))):
+        params.append(Tensor(array, requires_grad=True))
     optimizer = optim.Adam(params, lr=0.5, engine=engine)
     shapes = [p.shape for p in params]
     for _ in range(2):
@@ -86,16 +87,16 @@ def test_every_shape_moves(engine: str) -> None:
         optimizer.step()
     assert [p.shape for p in params] == shapes
     for p in params:
-        np.testing.assert_allclose(p.data, 0, atol=1e-6)
+        np.testing.assert_allclose(host(p), 0, atol=1e-6)
         assert p.data.flags.c_contiguous
 
 
 def test_gradients_of_any_layout_are_gathered_in_order() -> None:
     w = parameter(np.zeros((3, 4)))
     gradient = np.arange(12, dtype=np.float32).reshape(4, 3).T
-    w.grad = Tensor(gradient)
+    w.grad = Tensor(w.device.from_host(gradient.T).T)
     optim.SGD([w], lr=1.0).step()
-    np.testing.assert_array_equal(w.data, -gradient)
+    np.testing.assert_array_equal(host(w), -gradient)
 
 
 def test_a_thousand_tiny_tensors() -> None:
@@ -106,7 +107,6 @@ def test_a_thousand_tiny_tensors() -> None:
     np.testing.assert_allclose([p.item() for p in params], np.arange(1000) - 1.0, atol=1e-3)
 
 
-@both_engines
 def test_dtypes_may_be_mixed_and_stay(engine: str) -> None:
     params = [parameter([1.0], d) for d in ("float32", "float64", "float16", "float64")]
     optimizer = optim.SGD(params, lr=0.5, momentum=0.5, engine=engine)
@@ -118,6 +118,7 @@ def test_dtypes_may_be_mixed_and_stay(engine: str) -> None:
         assert p.dtype == optimizer.state_of(p)["b"].dtype == np.dtype(dtype)
 
 
+@pytest.mark.on("cpu")  # where it is what takes the time
 def test_a_steady_step_allocates_nothing() -> None:
     params = [parameter(np.ones((50, 20))), parameter(np.ones(20))]
     optimizer = optim.Adam(params)
@@ -140,13 +141,12 @@ def test_a_steady_step_allocates_nothing() -> None:
 # ---- the parameter owns the truth -------------------------------------------------------------
 
 
-@both_engines
-def test_a_rebound_array_is_taken_in(engine: str) -> None:
+def test_a_rebound_array_is_taken_in(engine: str, on_device: Device) -> None:
     w, u = parameter([1.0, 2.0]), parameter([3.0])
     optimizer = optim.SGD([w, u], lr=1.0, engine=engine)
     give([w, u])
     optimizer.step()
-    view, theirs = w.data, np.array([10.0, 20.0], np.float32)
+    view, theirs = w.data, on_device.from_host(np.array([10.0, 20.0], np.float32))
     w.data = theirs
     optimizer.step()
     assert w.tolist() == [9.0, 19.0] and u.tolist() == [1.0]
@@ -177,11 +177,11 @@ def test_another_dtype_is_followed_and_the_state_with_it() -> None:
     optimizer = optim.Adam([w, u], lr=0.5)
     give([w, u])
     optimizer.step()
-    w.data = w.data.astype(np.float64)
+    w.data = host(w).astype(np.float64)
     give([w, u])
     optimizer.step()
-    np.testing.assert_allclose(w.data, [0.0, 1.0], atol=1e-6)
-    np.testing.assert_allclose(u.data, [2.0], atol=1e-6)
+    np.testing.assert_allclose(host(w), [0.0, 1.0], atol=1e-6)
+    np.testing.assert_allclose(host(u), [2.0], atol=1e-6)
     state = optimizer.state_of(w)
     assert w.dtype == state["m"].dtype == np.float64
     assert state["t"] == optimizer.state_of(u)["t"] == 2
@@ -214,7 +214,6 @@ def test_two_optimizers_may_hold_the_same_parameter() -> None:
 # ---- gradients that are missing or wrong ------------------------------------------------------
 
 
-@both_engines
 def test_without_a_gradient_nothing_of_a_parameter_changes(engine: str) -> None:
     params = [parameter([float(i)]) for i in range(5)]
     optimizer = optim.Adam(params, lr=0.1, weight_decay=0.5, engine=engine)
@@ -235,7 +234,7 @@ def test_counts_of_steps_are_each_parameters_own() -> None:
     for _ in range(30):
         for p, q, own in zip(together, alone, single, strict=True):
             g = rng.standard_normal(2).astype(np.float32) if rng.random() < 0.6 else None
-            p.grad = q.grad = None if g is None else Tensor(g)
+            p.grad = q.grad = None if g is None else tensor(g)
             own.step()
         optimizer.step()
     for p, q in zip(together, alone, strict=True):
@@ -279,13 +278,17 @@ def test_all_gradients_missing_is_a_step_that_does_nothing() -> None:
     ("gradient", "kind", "text"),
     [
         (
-            Tensor([1.0, 2.0]),
+            lambda: tensor([1.0, 2.0]),
             ValueError,
             r"SGD: parameter 1 has shape \(3,\), its gradient \(2,\)\.",
         ),
-        (Tensor([1.0]), ValueError, r"SGD: parameter 1 has shape \(3,\), its gradient \(1,\)\."),
         (
-            np.ones(3),
+            lambda: tensor([1.0]),
+            ValueError,
+            r"SGD: parameter 1 has shape \(3,\), its gradient \(1,\)\.",
+        ),
+        (
+            lambda: np.ones(3),
             TypeError,
             r"SGD: the gradient of parameter 1 is a ndarray\. Wrap it: p\.grad = tensor\(array\)\.",
         ),
@@ -299,7 +302,7 @@ def test_a_wrong_gradient_is_told_before_anything_moves(
     optimizer = optim.SGD(groups, lr=1.0, differentiable=differentiable)
     for p in optimizer.parameters():
         give([p])
-    p.grad = gradient
+    p.grad = gradient()
     with pytest.raises(kind, match=text):
         optimizer.step()
     assert [q.tolist()[0] for q in optimizer.parameters()] == [1.0, 0.0, 1.0]
@@ -307,6 +310,6 @@ def test_a_wrong_gradient_is_told_before_anything_moves(
 
 def test_gradients_of_another_precision_are_taken() -> None:
     w = parameter([1.0])
-    w.grad = Tensor(np.array([0.25], np.float64))
+    w.grad = tensor(np.array([0.25], np.float64))
     optim.SGD([w], lr=1.0).step()
     assert w.dtype == np.float32 and w.item() == 0.75

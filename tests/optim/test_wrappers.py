@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_opt import Tensor, nn, optim
+from tests.helpers import host
+from tinygrad_opt import Device, Tensor, nn, optim, tensor
 from tinygrad_opt.optim import (
     SAM,
     SGD,
@@ -37,14 +38,14 @@ SHAPES = [(3, 2), (2,), ()]
 
 def parameters(dtype: str = "float64") -> list[Tensor]:
     rng = np.random.default_rng(0)
-    return [Tensor(rng.standard_normal(s).astype(dtype), requires_grad=True) for s in SHAPES]
+    return [tensor(rng.standard_normal(s).astype(dtype), requires_grad=True) for s in SHAPES]
 
 
 def give(params: list[Tensor], step: int) -> None:
     """A gradient that depends on the step; the last parameter has none now and then."""
     rng = np.random.default_rng(100 + step)
     for i, p in enumerate(params):
-        g = Tensor(np.asarray(rng.standard_normal(p.shape), p.dtype))
+        g = tensor(np.asarray(rng.standard_normal(p.shape), p.dtype))
         p.grad = None if i == 2 and step % 3 == 1 else g
 
 
@@ -52,7 +53,7 @@ def train(optimizer: Any, params: list[Tensor], start: int, stop: int) -> list[A
     for step in range(start, stop):
         give(params, step)
         optimizer.step()
-    return [p.data.copy() for p in params]
+    return [host(p).copy() for p in params]
 
 
 def quadratic(params: list[Tensor], optimizer: Any = None) -> Callable[[], Tensor]:
@@ -126,7 +127,7 @@ def test_it_looks_like_an_optimizer(name: str) -> None:
 
 @every_wrapper
 def test_schedulers_and_new_groups_reach_the_inside(name: str) -> None:
-    params, extra = parameters(), Tensor([1.0], requires_grad=True)
+    params, extra = parameters(), tensor([1.0], requires_grad=True)
     optimizer = WRAPPERS[name](Adam(params, lr=0.1))
     scheduler = lr_scheduler.ExponentialLR(optimizer, 0.5)
     optimizer.add_param_group({"params": [("extra", extra)], "lr": 1.0})
@@ -163,7 +164,7 @@ def test_a_resumed_run_has_the_same_bits(name: str, stop: int) -> None:
             return train(optimizer, params, start, end)
         for _ in range(start, end):
             step_once(optimizer, params)
-        return [p.data.copy() for p in params]
+        return [host(p).copy() for p in params]
 
     params = parameters()
     whole = WRAPPERS[name](Adam(params, lr=0.1))
@@ -172,7 +173,7 @@ def test_a_resumed_run_has_the_same_bits(name: str, stop: int) -> None:
     json.dumps(saved, default=np.ndarray.tolist)
     frozen = copy.deepcopy(saved)
     end = run(whole, params, stop, stop + 20)
-    params = [Tensor(array, requires_grad=True) for array in middle]
+    params = [tensor(array, requires_grad=True) for array in middle]
     resumed = WRAPPERS[name](Adam(params, lr=9.0))
     resumed.load_state_dict(saved)
     for a, b in zip(run(resumed, params, stop, stop + 20), end, strict=True):
@@ -195,7 +196,7 @@ def test_copies_and_pickles_go_on_alike(name: str, duplicate: Callable[[Any], An
         step_once(twin, twins)
         step_once(optimizer, params)
     for p, q in zip(params, twins, strict=True):
-        np.testing.assert_array_equal(p.data, q.data)
+        np.testing.assert_array_equal(host(p), host(q))
     assert twin.step_count == optimizer.step_count
 
 
@@ -220,7 +221,7 @@ def test_what_is_no_optimizer_is_told(kind: Any) -> None:
         f"Write {name}(SGD(params, lr=0.1))."
     )
     with pytest.raises(TypeError, match=re.escape(text)):
-        kind([Tensor([1.0], requires_grad=True)])
+        kind([tensor([1.0], requires_grad=True)])
 
 
 def test_a_recorded_optimizer_is_refused() -> None:
@@ -280,23 +281,23 @@ def test_options_out_of_range(make: Any, kind: type[Exception], text: str) -> No
 def test_lookahead_is_that_of_pytorch_optimizer(name: str) -> None:
     case = ORACLE.LOOKAHEAD[name]
     start, gradients = ORACLE.inputs()
-    params = [Tensor(array.copy(), requires_grad=True) for array in start]
+    params = [tensor(array, requires_grad=True) for array in start]
     inner = getattr(optim, case["kind"])(params, **case["options"])
     optimizer = Lookahead(inner, case["k"], case["alpha"])
     for step, expected in zip(gradients, ARRAYS[name], strict=True):
         for p, g in zip(params, step, strict=True):
-            p.grad = Tensor(g)
+            p.grad = tensor(g)
         optimizer.step()
         row = ORACLE.row([p.detach() for p in params])
         np.testing.assert_allclose(row, expected, rtol=0, atol=1e-12)
 
 
 def test_two_steps_forward_one_back() -> None:
-    w = Tensor([0.0], requires_grad=True)
+    w = tensor([0.0], requires_grad=True)
     optimizer = Lookahead(SGD([w], lr=1.0), k=2, alpha=0.5)
     path = []
     for _ in range(4):
-        w.grad = Tensor([-1.0])
+        w.grad = tensor([-1.0])
         optimizer.step()
         path.append(w.item())
     assert path == [1.0, 1.0, 2.0, 2.0]
@@ -312,21 +313,21 @@ def test_lookahead_that_goes_all_the_way_is_the_optimizer(dtype: str) -> None:
 
 
 def test_slow_weights_begin_with_the_first_step() -> None:
-    w = Tensor([5.0], requires_grad=True)
+    w = tensor([5.0], requires_grad=True)
     optimizer = Lookahead(SGD([w], lr=1.0), k=1, alpha=0.5)
     w.data = np.array([0.0], np.float32)  # a checkpoint that is loaded after construction
-    w.grad = Tensor([-1.0])
+    w.grad = tensor([-1.0])
     optimizer.step()
     assert w.item() == 0.5
 
 
 def test_a_hook_after_the_step_sees_the_weights_that_looked_back() -> None:
-    w = Tensor([0.0], requires_grad=True)
+    w = tensor([0.0], requires_grad=True)
     optimizer = Lookahead(SGD([w], lr=1.0), k=2, alpha=0.5)
     seen = []
     optimizer.register_step_post_hook(lambda *_: seen.append(w.item()))
     for _ in range(4):
-        w.grad = Tensor([-1.0])
+        w.grad = tensor([-1.0])
         optimizer.step()
     assert seen == [1.0, 1.0, 2.0, 2.0]
 
@@ -336,7 +337,7 @@ def test_slow_weights_follow_the_dtype_of_a_model() -> None:
     optimizer = Lookahead(SGD(layer.parameters(), lr=0.1), k=1)
     for dtype in ("float32", "float64"):
         layer.to(dtype)
-        layer(Tensor(np.ones((1, 2), dtype))).sum().backward()
+        layer(tensor(np.ones((1, 2), dtype))).sum().backward()
         optimizer.step()
         assert {array.dtype for array in optimizer.slow_params.values()} == {np.dtype(dtype)}
 
@@ -358,7 +359,7 @@ def test_micro_batches_are_one_large_batch(kind: Any, clear: bool) -> None:
             for part in np.split(np.arange(12), parts):
                 if clear:
                     optimizer.zero_grad()
-                nn.functional.mse_loss(model(Tensor(x[part])), Tensor(y[part])).backward()
+                nn.functional.mse_loss(model(tensor(x[part])), tensor(y[part])).backward()
                 optimizer.step()
         assert optimizer.step_count == 5
         return ORACLE.row([p.detach() for p in model.parameters()])
@@ -376,17 +377,17 @@ def test_accumulating_once_is_the_optimizer() -> None:
 
 
 def test_a_gradient_that_is_missing_counts_as_zero_and_one_that_never_came_as_none() -> None:
-    a, b, c = (Tensor([1.0], requires_grad=True) for _ in range(3))
+    a, b, c = (tensor([1.0], requires_grad=True) for _ in range(3))
     optimizer = Accumulate(SGD([a, b, c], lr=1.0, weight_decay=0.5), 2)
     for first in (True, False):
-        a.grad, b.grad = Tensor([2.0]), Tensor([2.0]) if first else None
+        a.grad, b.grad = tensor([2.0]), tensor([2.0]) if first else None
         optimizer.step()
     assert [p.item() for p in (a, b, c)] == [1 - 2.5, 1 - 1.5, 1.0]
 
 
-def test_shared_gradients_stay_as_they_are_and_are_taken() -> None:
-    p = Tensor(np.zeros(2), requires_grad=True)
-    shared = np.ones(2)
+def test_shared_gradients_stay_as_they_are_and_are_taken(on_device: Device) -> None:
+    p = tensor(np.zeros(2), requires_grad=True)
+    shared = on_device.from_host(np.ones(2))
     optimizer = Accumulate(SGD([p], lr=1.0), 3)
     for _ in range(3):
         p.grad = Tensor(shared)
@@ -396,20 +397,20 @@ def test_shared_gradients_stay_as_they_are_and_are_taken() -> None:
 
 
 def test_clipping_comes_after_accumulating() -> None:
-    p = Tensor(np.zeros(1), requires_grad=True)
+    p = tensor(np.zeros(1), requires_grad=True)
     optimizer = Accumulate(SGD([p], lr=1.0), 2)
     optimizer.register_step_pre_hook(before_step(clip_grad_norm_, 1.0))
     for g in (9.0, -8.0):
-        p.grad = Tensor(np.array([g]))
+        p.grad = tensor(np.array([g]))
         optimizer.step()
     assert p.item() == -0.5, "the mean is short enough, the parts are not"
 
 
 def test_what_is_left_at_the_end_of_an_epoch_can_be_used() -> None:
-    p = Tensor(np.zeros(1), requires_grad=True)
+    p = tensor(np.zeros(1), requires_grad=True)
     optimizer = Accumulate(SGD([p], lr=1.0), 4)
     for g in (1.0, 2.0):
-        p.grad = Tensor(np.array([g]))
+        p.grad = tensor(np.array([g]))
         optimizer.step()
     optimizer.flush()
     assert (p.item(), optimizer.step_count, optimizer.count) == (-1.5, 1, 0)
@@ -418,9 +419,9 @@ def test_what_is_left_at_the_end_of_an_epoch_can_be_used() -> None:
 
 
 def test_a_gradient_of_another_shape_is_not_taken_in() -> None:
-    a, b = (Tensor([1.0], requires_grad=True) for _ in range(2))
+    a, b = (tensor([1.0], requires_grad=True) for _ in range(2))
     optimizer = Accumulate(SGD([a, b]), 2)
-    a.grad, b.grad = Tensor([1.0]), Tensor([1.0, 2.0])
+    a.grad, b.grad = tensor([1.0]), tensor([1.0, 2.0])
     with pytest.raises(ValueError, match=r"Accumulate: parameter 1 has shape \(1,\), its gradient"):
         optimizer.step()
     assert optimizer.count == 0 and not optimizer.sums and a.grad.tolist() == [1.0]
@@ -429,7 +430,7 @@ def test_a_gradient_of_another_shape_is_not_taken_in() -> None:
 def test_the_loss_of_a_closure_is_returned() -> None:
     params = parameters()
     for optimizer in (Accumulate(SGD(params), 2), SkipNonFinite(SGD(params))):
-        expected = sum(float((p.data**2).sum()) for p in params)
+        expected = sum(float((host(p) ** 2).sum()) for p in params)
         assert optimizer.step(quadratic(params, optimizer)).item() == pytest.approx(expected)
 
 
@@ -453,14 +454,14 @@ def test_a_step_that_is_not_finite_is_left_out_whole(bad: float) -> None:
     train(twin, twins, 3, 5)
     assert (optimizer.skipped, optimizer.in_a_row, optimizer.step_count) == (1, 0, 4)
     for p, q in zip(params, twins, strict=True):
-        np.testing.assert_array_equal(p.data, q.data)
+        np.testing.assert_array_equal(host(p), host(q))
 
 
 def test_too_many_in_a_row_are_an_error() -> None:
-    w, b = (Tensor([1.0], requires_grad=True) for _ in range(2))
+    w, b = (tensor([1.0], requires_grad=True) for _ in range(2))
     b.name = "0.bias"
     optimizer = SkipNonFinite(SGD([w, b], lr=1.0), max_consecutive=3)
-    w.grad, b.grad = Tensor([1.0]), Tensor([float("nan")])
+    w.grad, b.grad = tensor([1.0]), tensor([float("nan")])
     optimizer.step()
     optimizer.step()
     text = (
@@ -474,9 +475,9 @@ def test_too_many_in_a_row_are_an_error() -> None:
 
 
 def test_a_bad_micro_batch_is_left_out_of_the_mean() -> None:
-    p = Tensor(np.zeros(1), requires_grad=True)
+    p = tensor(np.zeros(1), requires_grad=True)
     optimizer = SkipNonFinite(Accumulate(SGD([p], lr=1.0), 2))
     for g in (1.0, np.nan, 3.0):
-        p.grad = Tensor(np.array([g]))
+        p.grad = tensor(np.array([g]))
         optimizer.step()
     assert p.item() == -2.0

@@ -4,7 +4,8 @@ A case is a class of `nn` or a function of `nn.functional`, its options and its 
 recorded is the value, the gradients for a cotangent that is no constant, and the buffers. All
 numbers come from `wave`, so that nothing but results needs to be kept.
 
-`trace` drives PyTorch's modules here and ours in the tests, so both see the same program.
+`trace` drives PyTorch's modules here and ours in the tests, so both see the same program, which
+`prepare` sets up.
 """
 
 from __future__ import annotations
@@ -82,8 +83,10 @@ class Numbers:
         return made.requires_grad_() if requires_grad else made
 
 
-def trace(nn: ModuleType, numbers: Numbers, case: Case, phase: float = 0.0) -> dict[str, Any]:
-    """The value of a case, gradients and buffers, as tensors by name."""
+def prepare(
+    nn: ModuleType, numbers: Numbers, case: Case, phase: float = 0.0
+) -> tuple[Any, Any, list[Any]]:
+    """What a case calls, the module if that is one, and the inputs."""
     options = {key: numbers.tensor(value) for key, value in case.options.items()}
     module = None
     if hasattr(nn.functional, case.name):
@@ -102,6 +105,12 @@ def trace(nn: ModuleType, numbers: Numbers, case: Case, phase: float = 0.0) -> d
         numbers.tensor(x * (1 - phase) if phase and i in case.wanted[:1] else x, i in case.wanted)
         for i, x in enumerate(case.inputs)
     ]
+    return call, module, inputs
+
+
+def trace(nn: ModuleType, numbers: Numbers, case: Case, phase: float = 0.0) -> dict[str, Any]:
+    """The value of a case, gradients and buffers, as tensors by name."""
+    call, module, inputs = prepare(nn, numbers, case, phase)
     y = call(*inputs)
     found = {"y": y}
     leaves = {f"d{i}": inputs[i] for i in case.wanted}

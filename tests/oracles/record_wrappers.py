@@ -33,7 +33,7 @@ def inputs() -> tuple[list[Array], list[list[Array]]]:
 
 def row(params: list[Any]) -> Array:
     """All numbers of all parameters side by side."""
-    arrays = [p.numpy() if hasattr(p, "numpy") else np.asarray(p) for p in params]
+    arrays = [p.cpu().numpy() if hasattr(p, "cpu") else np.asarray(p) for p in params]
     return np.concatenate([np.ravel(array) for array in arrays])
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from tinygrad_opt.teach import History
 
+pytestmark = pytest.mark.host
+
 
 def record(*losses: float) -> History:
     return History(step=list(range(len(losses))), loss=list(losses), lr=[0.1] * len(losses))

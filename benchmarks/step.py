@@ -25,7 +25,8 @@ import numpy as np
 import tinygrad_opt as tg
 
 BURST, PAUSE = 0.25, 0.04  # seconds
-NETWORKS = {  # name: sizes, batch, loss, optimizer
+Network = tuple[tuple[int, ...], int, str, str]  # sizes, batch, loss, optimizer
+NETWORKS: dict[str, Network] = {
     "tiny, batch 1": ((2, 16, 16, 1), 1, "MSELoss", "SGD"),
     "tiny, batch 100": ((2, 16, 16, 1), 100, "MSELoss", "SGD"),
     "small": ((64, 32, 10), 32, "CrossEntropyLoss", "Adam"),
@@ -43,19 +44,26 @@ def network(nn: Any, sizes: tuple[int, ...]) -> Any:
     return nn.Sequential(*layers[:-1])
 
 
-def stepper(framework: Any, name: str, weights: dict[str, Any], lr: float) -> Step:
+def stepper(
+    framework: Any,
+    device: Any,
+    described: Network,
+    weights: dict[str, Any],
+    lr: float,
+    **options: Any,
+) -> Step:
     """The training step of a network, of either framework; it gives the loss."""
-    sizes, batch, loss_name, optimizer_name = NETWORKS[name]
+    sizes, batch, loss_name, optimizer_name = described
     rng = np.random.default_rng(0)
-    x = framework.tensor(rng.standard_normal((batch, sizes[0])).astype(np.float32))
+    x = rng.standard_normal((batch, sizes[0])).astype(np.float32)
     y = rng.integers(0, sizes[-1], batch)
     if loss_name == "MSELoss":
         y = rng.standard_normal((batch, sizes[-1])).astype(np.float32)
-    y = framework.tensor(y)
-    model = network(framework.nn, sizes)
+    x, y = (framework.tensor(data, device=device) for data in (x, y))
+    model = network(framework.nn, sizes).to(device)
     model.load_state_dict({key: framework.tensor(value) for key, value in weights.items()})
     criterion = getattr(framework.nn, loss_name)()
-    optimizer = getattr(framework.optim, optimizer_name)(model.parameters(), lr=lr)
+    optimizer = getattr(framework.optim, optimizer_name)(model.parameters(), lr=lr, **options)
 
     def step() -> Any:
         optimizer.zero_grad()
@@ -67,19 +75,33 @@ def stepper(framework: Any, name: str, weights: dict[str, Any], lr: float) -> St
     return step
 
 
+def weights_of(sizes: tuple[int, ...]) -> dict[str, Any]:
+    """Weights to start from, the same at each call."""
+    tg.manual_seed(0)
+    state: dict[str, Any] = network(tg.nn, sizes).state_dict()
+    return state
+
+
 def compare(name: str, peers: dict[str, Any], rounds: int) -> dict[str, list[float]]:
     """Microseconds a step of every peer, burst by burst; RuntimeError where losses differ."""
-    tg.manual_seed(0)
-    weights = network(tg.nn, NETWORKS[name][0]).state_dict()
+    described = NETWORKS[name]
+    weights = weights_of(described[0])
     losses = {
-        peer: [step().item() for step in [stepper(module, name, weights, 1e-2)] for _ in range(12)]
+        peer: first_losses(stepper(module, "cpu", described, weights, 1e-2), 12)
         for peer, module in peers.items()
     }
     for peer, found in losses.items():
         if not np.allclose(found, losses["tinygrad_opt"], rtol=5e-4):
             raise RuntimeError(f"{name}: {peer} computes other losses: {found}.")
-    steps = {peer: stepper(module, name, weights, 1e-7) for peer, module in peers.items()}
+    steps = {
+        peer: stepper(module, "cpu", described, weights, 1e-7) for peer, module in peers.items()
+    }
     return by_turns(steps, rounds)
+
+
+def first_losses(step: Step, count: int) -> list[float]:
+    """The losses of the first steps."""
+    return [step().item() for _ in range(count)]
 
 
 def by_turns(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:

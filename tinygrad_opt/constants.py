@@ -12,19 +12,24 @@ from typing import Any
 import numpy as np
 
 
-@functools.lru_cache(maxsize=1024)
+LARGE = 2**16  # arrays of more elements are made anew: what is kept stays small
+
+
+@functools.lru_cache(maxsize=256)
 def _on_cpu(kind: str, shape: Any, dtype: Any) -> Any:
     array = getattr(np, kind)(shape, dtype=dtype)
     array.flags.writeable = False
     return array
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def _on_gpu(xp: Any, index: int, kind: str, shape: Any, dtype: Any) -> Any:
     return getattr(xp, kind)(shape, dtype=dtype)
 
 
 def _constant(xp: Any, kind: str, shape: Any, dtype: Any) -> Any:
+    if type(shape) is int and shape > LARGE:
+        return getattr(xp, kind)(shape, dtype=dtype)
     if xp is np:
         return _on_cpu(kind, shape, dtype)
     return _on_gpu(xp, xp.cuda.runtime.getDevice(), kind, shape, dtype)

@@ -61,7 +61,8 @@ def capsule_of(t: Any, **how: Any) -> Any:
         )
     try:
         return t._data.__dlpack__(**how)
-    except BufferError:
-        raise BufferError(
-            "dlpack: the tensor is read-only, which this library cannot be told. Write t.clone()."
-        ) from None
+    except BufferError as error:
+        text = " ".join(str(error).split()).rstrip(".")
+        if "read" in text:
+            text = "the tensor is read-only, which this library cannot be told. Write t.clone()"
+        raise BufferError(f"dlpack: {text}.") from None

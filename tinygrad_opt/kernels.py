@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from .tracing import Array, Names, Tape, cuda
-from .tracing.program import TRUTHS, needed
+from .tracing.program import TRUTHS, Step, needed
 
 ENVIRONMENT_VARIABLE = "TINYGRAD_OPT_KERNELS"
 
@@ -35,7 +35,8 @@ def use_kernels(on: bool = True) -> Iterator[None]:
     """Whether GPUs run kernels of ours inside this block, or the calls that define them.
 
     For the search of a fault: what differs with them off is the fault of a kernel. They are on
-    unless the environment says TINYGRAD_OPT_KERNELS=0.
+    unless the environment says TINYGRAD_OPT_KERNELS=0. An optimizer keeps the engine that it was
+    made with; the switch is one for the whole process.
     """
     global _on
     before, _on = _on, on
@@ -76,8 +77,9 @@ class Kernel:
     """A function (xp, *arrays, **options) that runs as one kernel on a GPU, where it can be one.
 
     It can where it makes two elementwise calls or more, on arrays of one float dtype, float32 or
-    float64, and on truths. Else, and on the CPU, it is called as it is. ``numpy`` is another text
-    of the same function, faster on the CPU, which may write into its first array.
+    float64, and on truths. Else, and on the CPU, it is called as it is. It has to be pure: what it
+    reads besides its arguments is what it was when it was traced. ``numpy`` is another text of the
+    same function, faster on the CPU, which may write into its first array.
     """
 
     def __init__(
@@ -132,6 +134,9 @@ class Kernel:
         floats = {operands[i].dtype for i in read if operands[i].dtype != bool}
         if len(steps) < 2 or len(floats) != 1 or not floats <= C_TYPES.keys():
             return None
+        truths = {f"x{i}" for i in read if operands[i].dtype == bool}
+        if not _computes_in_floats(steps, truths, tape):
+            return None
         types = ["bool" if operands[i].dtype == bool else "T" for i in read]
 
         def spelled(operand: str) -> str:
@@ -143,7 +148,7 @@ class Kernel:
             ", ".join(f"{kind} x{i}" for kind, i in zip(types, read)),
             f"{'bool' if steps[-1].operation in TRUTHS else 'T'} y",
             "\n".join([*cuda.lines(steps, spelled), f"y = {result.name};"]),
-            _identifier(self.function),
+            identifier(getattr(self.function, "__qualname__", "function")),
         )
         return kernel, read
 
@@ -158,14 +163,29 @@ def _is_plain(operand: Any) -> bool:
 
 
 def _kind(operand: Any) -> Any:
-    """What the text of a kernel depends on: the dtype of an array, the value of a number."""
+    """What the text of a kernel depends on: the dtype of an array, a number, a bare shape."""
     if _is_array(operand):
         return operand.dtype
-    return operand if isinstance(operand, (int, float)) else None
+    return getattr(operand, "shape", operand)
 
 
-def _identifier(function: Callable[..., Any]) -> str:
+def _computes_in_floats(steps: Sequence[Step], truths: set[str], tape: Tape) -> bool:
+    """Whether every step gives truths, or reads an array of floats, as T does.
+
+    What NumPy makes of truths alone, such as the integers of True + True, is not for kernels.
+    """
+    truths = set(truths)
+    for name, operation, operands in steps:
+        if operation in TRUTHS:
+            truths.add(name)
+            continue
+        values = operands[1:] if operation == "where" else operands
+        if all(x in truths or x in tape.scalars for x in values):
+            return False
+    return True
+
+
+def identifier(text: str) -> str:
     """A name that a profiler can show, and that is no function of CUDA's."""
-    name = getattr(function, "__qualname__", "kernel").replace("<lambda>", "derivative")
-    name = "".join(c if c.isalnum() and c.isascii() else "_" for c in name).strip("_")
-    return f"{name}_kernel"
+    name = text.replace("<lambda>", "derivative").replace("<locals>", "")
+    return "".join(c if c.isalnum() and c.isascii() else "_" for c in name).strip("_") + "_kernel"

@@ -138,7 +138,8 @@ class Op:
                 "…) above a function, with one derivative for each input."
             )
         self.value, self.name, self.derivatives = value, value.__name__.lstrip("_"), derivatives
-        self.kernel = Kernel(value)
+        self.ours = value.__module__.split(".")[0] == __name__.split(".")[0]
+        self.kernel = Kernel(value) if self.ours else value  # others may be no pure functions
         self.each, self.composition, self.casts = each, composition, casts
         self.shapes_only, self.arrives = shapes_only, arrives
         self.explain = explain or explain_broadcast
@@ -404,8 +405,10 @@ class Plan:
             (False, ()) if op.shapes_only else _reads(derivative, len(wanted))
             for _, derivative in self.terms
         ]
-        self.fills = {i for i, d in self.terms if "out" in _parameters(d)}
-        self.kernels = [(i, d if i in self.fills else Kernel(d)) for i, d in self.terms]
+        self.fills = {i for i, d in self.terms if op.ours and "out" in _parameters(d)}
+        self.kernels = [
+            (i, Kernel(d) if op.ours and i not in self.fills else d) for i, d in self.terms
+        ]
         self.arrives = op.arrives
         self.keep_output = any(output for output, _ in read)
         if op.arrives:

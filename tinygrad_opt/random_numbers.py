@@ -26,8 +26,8 @@ def manual_seed(seed: int) -> np.random.Generator:
     The same seed gives the same weights and the same dropout masks on every device.
     """
     global _seed, _generator, _stream
-    _seed, _stream = seed, None
     _generator = np.random.default_rng(seed)
+    _seed, _stream = seed, None
     return _generator
 
 

@@ -302,12 +302,17 @@ def test_no_buffer_is_filled_before_the_gpu_has_fetched_it(monkeypatch, behind):
     monkeypatch.setattr(
         strict_cupy.ndarray, "set", lambda array, source: gpu.copies.append((array, source))
     )
-    batches = list(_numbered(64, batch_size=4, keep_on="host"))
+    loader = _numbered(64, batch_size=4, keep_on="host")
+    batches = list(loader)
+    waits = gpu.waits
     gpu.make(len(gpu.copies))
     for x, y in batches:
         np.testing.assert_array_equal(host(x)[:, 0], host(y))
     assert sorted(n for _, y in batches for n in y.tolist()) == list(range(64))
-    assert bool(gpu.waits) == (behind >= DEPTH)
+    assert bool(waits) == (behind >= DEPTH)
+    gpu.made = 0
+    del loader
+    assert gpu.made == len(gpu.copies), "its buffers are others' only once they have been fetched"
 
 
 @pytest.mark.on("standin")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None if selected(config) == ["kernels"] else True
 
 
-def report(config: pytest.Config, line: str) -> None:
-    """Say something at the end of the run."""
-    config.stash.setdefault(LINES, []).append(line)
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Says a line at the end of the run."""
+    return request.config.stash.setdefault(LINES, []).append
 
 
 def pytest_terminal_summary(

@@ -32,6 +32,10 @@ using std::sinh, std::cosh, std::tanh, std::asinh, std::acosh, std::atanh;
 using std::floor, std::ceil, std::round, std::rint, std::trunc;
 using std::isnan, std::isinf, std::isfinite, std::signbit;
 
+// CUDA's run-time compiler has no headers, and not these.
+#undef INFINITY
+#undef NAN
+
 #define __global__
 #define __device__
 #define __host__
@@ -62,13 +66,14 @@ struct Fiber {
     jmp_buf point;                          // where it goes on
     ThreadIndex index;
     bool started, done;
+    unsigned shuffles;                      // how many it has made
 };
 
 static std::deque<Fiber> fibers;            // once started, a fiber serves every later block
 static jmp_buf scheduler;
 static size_t current;
 static std::function<void()> body;
-static std::vector<uint64_t> mailbox;       // one slot per thread, for the shuffles
+static std::vector<uint64_t> mailbox;       // two slots per thread, for the shuffles
 
 static void yield() {
     if (!_setjmp(fibers[current].point)) _longjmp(scheduler, 1);
@@ -102,9 +107,10 @@ static void resume() {
 static void run_block(ThreadIndex block, bool backwards) {
     const size_t count = size_t(blockDim.x) * blockDim.y * blockDim.z;
     if (fibers.size() < count) fibers.resize(count);
-    mailbox.resize(count);
+    mailbox.resize(2 * count);
     for (size_t i = 0; i < count; ++i) {
         fibers[i].done = false;
+        fibers[i].shuffles = 0;
         fibers[i].index = {unsigned(i % blockDim.x), unsigned(i / blockDim.x % blockDim.y),
                            unsigned(i / (size_t(blockDim.x) * blockDim.y))};
     }
@@ -141,11 +147,11 @@ static inline void __syncwarp(unsigned = ~0u) { emulator::yield(); }
 template <class T>
 static T emulated_shuffle(T value, int lane) {
     const size_t me = emulator::current;
-    memcpy(&emulator::mailbox[me], &value, sizeof value);
+    const size_t turn = emulator::fibers[me].shuffles++ % 2;    // others may still read the last
+    memcpy(&emulator::mailbox[2 * me + turn], &value, sizeof value);
     emulator::yield();                      // until every lane has posted
     T result;
-    memcpy(&result, &emulator::mailbox[(me & ~size_t(31)) + lane], sizeof result);
-    emulator::yield();                      // until every lane has read
+    memcpy(&result, &emulator::mailbox[2 * ((me & ~size_t(31)) + lane) + turn], sizeof result);
     return result;
 }
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from math import prod
 from typing import Any
 
 import cupy
@@ -23,7 +24,7 @@ from tests.standin.array import operand, wrap
 from tests.standin.traffic import launch
 
 from .host_compiler import c_type, load
-from .recording import HEADERS, record
+from .recording import HEADERS, Source, record
 
 NDARRAY, INDEXER, SCALAR = 1, 2, 3  # CuPy's enum _ArgKind
 Values = list[Any]  # NumPy arrays and numbers
@@ -42,7 +43,7 @@ class Variant:
                 placeholders.setdefault(params[index].ctype, dtype)
         self.dtypes = [np.dtype(p.dtype or placeholders[p.ctype]) for p in params]
         for param, given, wanted in zip(params, dtypes, self.dtypes):
-            if given not in (None, wanted):
+            if given is not None and given != wanted:
                 raise TypeError(f"Type is mismatched. {param.name} {given} {wanted}")
         self.kernel, self.arrays = kernel, [dtype is not None for dtype in dtypes]
         self.text = self.cuda_text(params, placeholders)
@@ -91,7 +92,7 @@ class Variant:
 
     def run(self, values: Values, size: int) -> None:
         """Run it on arrays in one piece and on numbers, outputs in place."""
-        record(self.kernel.name, HEADERS + self.text)
+        record(Source(self.kernel.name, self.text, HEADERS))
         arguments: list[Any] = []
         for value, dtype, is_array in zip(values, self.dtypes, self.arrays):
             if is_array:
@@ -127,13 +128,8 @@ def call(array: Any, kernel: Any, *args: Any, **kwargs: Any) -> Any:
     for param, value in zip(params[kernel.nin :], given[kernel.nin :]):
         if not param.raw and value.shape != shape:
             raise ValueError("Out shape is mismatched")
-    values = [
-        value
-        if not isinstance(value, np.ndarray)
-        else np.ascontiguousarray(value if param.raw else np.broadcast_to(value, shape))
-        for param, value in zip(params, given)
-    ]
-    size = int(np.prod(shape))
+    values = [in_one_piece(param, value, shape) for param, value in zip(params, given)]
+    size = prod(shape)
     if size:
         dtypes = tuple(v.dtype if isinstance(v, np.ndarray) else None for v in values)
         variant(kernel, dtypes).run(values, size)
@@ -144,6 +140,15 @@ def call(array: Any, kernel: Any, *args: Any, **kwargs: Any) -> Any:
             out[...] = value.reshape(out.shape)
     outputs = [wrap(out, arrays) for out in given[kernel.nin :]]
     return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+
+def in_one_piece(param: Any, value: Any, shape: tuple[int, ...]) -> Any:
+    """An array as the text sees it, broadcast and in C order; a number as it is."""
+    if not isinstance(value, np.ndarray):
+        return value
+    if not param.raw and value.shape != shape:
+        value = np.broadcast_to(value, shape)
+    return np.ascontiguousarray(value)
 
 
 def new_outputs(kernel: Any, inputs: Values, shape: tuple[int, ...]) -> list[np.ndarray]:

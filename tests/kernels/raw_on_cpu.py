@@ -22,7 +22,7 @@ from tests.standin.array import ndarray
 from tests.standin.traffic import launch
 
 from .host_compiler import NUMPY_TO_C, load
-from .recording import record
+from .recording import Source, record
 
 C_TO_NUMPY = {name: dtype for dtype, name in NUMPY_TO_C.items()} | {
     "char": "int8",
@@ -77,14 +77,14 @@ class RawKernel:
         cupy.RawKernel(code, name, options, backend)  # CuPy looks at them too
         self.code, self.name, self.options = code, name, options
         self.parameters = parameters(code, name)
-        names = [parameter.name for parameter in self.parameters]
+        names = [f"x{index}" for index in range(len(self.parameters))]
         types = [
             NUMPY_TO_C[parameter.dtype] + "*" * parameter.pointer for parameter in self.parameters
         ]
         self.host_text = (
             f"{code}\n"
             'extern "C" void entry(const unsigned* grid, const unsigned* block, bool backwards, '
-            f"{', '.join(f'{c_type} {own}' for c_type, own in zip(types, names))}) {{\n"
+            f"{', '.join(map(' '.join, zip(types, names)))}) {{\n"
             "    emulator::launch(grid, block, backwards, [=] {\n"
             f"        {name}({', '.join(names)});\n"
             "    });\n"
@@ -97,7 +97,7 @@ class RawKernel:
         if min(*grid, *block) < 1:
             raise ValueError(f"{self.name}: an empty launch, grid {tuple(grid)}")
         values = self.checked(args)
-        record(self.name, self.code, self.options)
+        record(Source(self.name, self.code, options=self.options))
         arrays = [value for value in values if isinstance(value, np.ndarray)]
         before = [array.copy() for array in arrays]
         self.run(grid, block, values, backwards=True)

@@ -12,20 +12,26 @@ HEADERS = "".join(f"#include <{header}>\n" for header in core._cupy_header_list)
 
 
 class Source(NamedTuple):
-    """A kernel's complete text, and the options of its compilation."""
+    """A kernel's text, what CuPy puts before it, and the options of its compilation."""
 
     name: str
     text: str
+    headers: str = ""
     options: tuple[str, ...] = ()
 
+    @property
+    def complete(self) -> str:
+        """What the compiler gets."""
+        return self.headers + self.text
 
-_recordings: list[dict[str, Source]] = []
+
+_recordings: list[dict[Source, None]] = []
 
 
 @contextlib.contextmanager
-def recorded() -> Iterator[dict[str, Source]]:
-    """Every text of a kernel that runs inside the block, once."""
-    sources: dict[str, Source] = {}
+def recorded() -> Iterator[dict[Source, None]]:
+    """Every text of a kernel that runs inside the block, once and in order."""
+    sources: dict[Source, None] = {}
     _recordings.append(sources)
     try:
         yield sources
@@ -33,7 +39,7 @@ def recorded() -> Iterator[dict[str, Source]]:
         _recordings[:] = [other for other in _recordings if other is not sources]
 
 
-def record(name: str, text: str, options: tuple[str, ...] = ()) -> None:
+def record(source: Source) -> None:
     """A kernel runs."""
     for sources in _recordings:
-        sources[text] = Source(name, text, options)
+        sources[source] = None

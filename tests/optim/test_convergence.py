@@ -72,7 +72,7 @@ DIGITS, _ = tg.data.prepare("digits")
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "sparseadam"])
 def test_digits(name: str) -> None:
-    x, y = DIGITS[:200]
+    x, y = DIGITS[:50]
     model = nn.Sequential(nn.Linear(64, 16), nn.Tanh(), nn.Linear(16, 10))
     make = OPTIMIZERS[name]
     optimizer: Any = make(model.parameters()) if name != "muon" else with_adamw(model)

@@ -54,6 +54,71 @@ def test_a_gradient_that_is_held_stays_what_it_was() -> None:
         np.testing.assert_array_equal(host(g), was)
 
 
+def test_a_history_of_gradients_stays_what_it_was() -> None:
+    model, optimizer, backward = network()
+    held, before = [], []
+    for _ in range(6):
+        optimizer.zero_grad()
+        backward()
+        held += [p.grad for p in model.parameters()]
+        before += [host(p.grad).copy() for p in model.parameters()]
+        optimizer.step()
+    for g, was in zip(held, before, strict=True):
+        np.testing.assert_array_equal(host(g), was)
+
+
+def pair() -> tuple[Any, Any, optim.Optimizer]:
+    a, b = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False)
+    optimizer = optim.SGD([a.weight, b.weight], lr=1.0)
+    (a(tg.tensor([[1.0, 2.0]])) + b(tg.tensor([[3.0, 4.0]]))).sum().backward()
+    return a, b, optimizer
+
+
+def test_gradients_may_change_places() -> None:
+    a, b, optimizer = pair()
+    before = [host(a.weight).copy(), host(b.weight).copy()]
+    a.weight.grad, b.weight.grad = b.weight.grad, a.weight.grad
+    optimizer.step()
+    np.testing.assert_allclose(host(a.weight), before[0] - [[3, 4]], rtol=1e-6)
+    np.testing.assert_allclose(host(b.weight), before[1] - [[1, 2]], rtol=1e-6)
+
+
+def test_a_gradient_may_be_lent_to_another_parameter() -> None:
+    a, b, optimizer = pair()
+    before = host(b.weight).copy()
+    b.weight.grad, a.weight.grad = a.weight.grad, None
+    a(tg.tensor([[7.0, 8.0]])).sum().backward()
+    optimizer.step()
+    np.testing.assert_allclose(host(b.weight), before - [[1, 2]], rtol=1e-6)
+
+
+def test_a_sum_of_gradients_leaves_the_first_as_it_was() -> None:
+    model, optimizer, backward = network()
+    backward()
+    held = [p.grad for p in model.parameters()]
+    before = [host(g).copy() for g in held]
+    backward()
+    optimizer.step()
+    for g, was in zip(held, before, strict=True):
+        np.testing.assert_array_equal(host(g), was)
+
+
+def test_a_method_of_second_order_leaves_the_gradient_alone() -> None:
+    layer = nn.Linear(2, 1, bias=False)
+    optimizer = optim.Newton(layer.parameters())
+    x, seen = tg.tensor([[1.0, 2.0], [3.0, -1.0]]), []
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        loss = (layer(x) - 1.0).square().mean()
+        loss.backward(create_graph=True)
+        seen.append(host(layer.weight.grad).copy())
+        return loss
+
+    optimizer.step(closure)
+    np.testing.assert_array_equal(host(layer.weight.grad), seen[-1])
+
+
 def test_a_view_holds_it_too_and_nothing_once_it_is_gone() -> None:
     model, optimizer, backward = network()
     backward()

@@ -77,20 +77,28 @@ WITH_STATE = [case for case in CASES if case.get("state")]
 SIZES = [sum(size for _, _, size in case["state"]) for case in WITH_STATE]
 STATES = np.split(ARRAYS["states"], np.cumsum(SIZES)[:-1])
 
-every_case = pytest.mark.parametrize("index", range(len(CASES)), ids=[c["id"] for c in CASES])
+PAIRS = [i for i, case in enumerate(CASES) if len(case["options"]) > 2]  # lr and two more
+SINGLE = sorted({*range(len(CASES))} - {*PAIRS})
+few_options = pytest.mark.parametrize("index", SINGLE, ids=[CASES[i]["id"] for i in SINGLE])
+more_options = pytest.mark.parametrize("index", PAIRS, ids=[CASES[i]["id"] for i in PAIRS])
 
 
 # ---- the packages -----------------------------------------------------------------------------
 
 
-@every_case
-def test_parameters_are_those_of_the_package(index: int, fast_engine: str) -> None:
-    case = CASES[index]
-    pair = len(case["options"]) > 2
-    for engine in {fast_engine} if pair else {"reference", fast_engine}:
-        rows, _ = trace(case, engine=engine)
-        tolerance = ORACLE.TOLERANCE.get(case["class"], 1e-12)
-        np.testing.assert_allclose(rows, ROWS[index], rtol=0, atol=tolerance, err_msg=engine)
+@few_options
+def test_parameters_are_those_of_the_package(index: int, engine: str) -> None:
+    rows, _ = trace(CASES[index], engine=engine)
+    tolerance = ORACLE.TOLERANCE.get(CASES[index]["class"], 1e-12)
+    np.testing.assert_allclose(rows, ROWS[index], rtol=0, atol=tolerance)
+
+
+@pytest.mark.on("cpu", "kernels", "cuda")  # nothing is called that one option alone does not call
+@more_options
+def test_options_go_together_as_in_the_package(index: int) -> None:
+    rows, _ = trace(CASES[index])
+    tolerance = ORACLE.TOLERANCE.get(CASES[index]["class"], 1e-12)
+    np.testing.assert_allclose(rows, ROWS[index], rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("index", range(len(WITH_STATE)), ids=[c["class"] for c in WITH_STATE])

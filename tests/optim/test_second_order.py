@@ -222,6 +222,7 @@ INPUTS = RNG.standard_normal((30, 3))
 LABELS = RNG.integers(0, 4, 30)
 
 
+@pytest.mark.on("cpu", "cuda")  # a mean over more estimates than a stand-in has the time for
 @pytest.mark.parametrize("kind", [SophiaH, SophiaG])
 def test_the_mean_of_the_estimates_is_the_diagonal_of_the_hessian(kind: Any) -> None:
     w = tensor(np.linspace(-0.4, 0.4, 12).reshape(3, 4), requires_grad=True)

@@ -23,9 +23,7 @@ ARRAYS = dict(np.load(ORACLE.ARRAYS))
 def in_bowl() -> tuple[list[Tensor], Callable[[], Tensor]]:
     """Parameters and the loss ½ pᵀ A p + 0.075 Σ p⁴; the closure leaves clearing to SAM."""
     matrix, start = ORACLE.bowl()
-    params = [
-        tensor(part, requires_grad=True) for part in (start[:4].reshape(2, 2), start[4:])
-    ]
+    params = [tensor(part, requires_grad=True) for part in (start[:4].reshape(2, 2), start[4:])]
 
     def closure() -> Tensor:
         p = ops.concatenate([p.reshape(-1) for p in params])

@@ -86,7 +86,7 @@ def test_parameters_that_stepped_equally_often_may_differ_in_their_numbers() -> 
 
 def test_numbers_cost_no_array_call_and_one_program_for_each_branch() -> None:
     w = parameter(10.0, 20.0)
-    optimizer = Counting([w])
+    optimizer = Counting([w], engine="blocks")
     for _ in range(6):
         give(w)
         optimizer.step()

@@ -107,9 +107,10 @@ def test_a_thousand_tiny_tensors() -> None:
     np.testing.assert_allclose([p.item() for p in params], np.arange(1000) - 1.0, atol=1e-3)
 
 
-def test_dtypes_may_be_mixed_and_stay(engine: str) -> None:
+@pytest.mark.parametrize("foreach", [False, True])
+def test_dtypes_may_be_mixed_and_stay(foreach: bool) -> None:
     params = [parameter([1.0], d) for d in ("float32", "float64", "float16", "float64")]
-    optimizer = optim.SGD(params, lr=0.5, momentum=0.5, engine=engine)
+    optimizer = optim.SGD(params, lr=0.5, momentum=0.5, foreach=foreach)
     for _ in range(2):
         give(params)
         optimizer.step()

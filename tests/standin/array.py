@@ -5,6 +5,8 @@ Order: crossing · operators · ndarray · methods.
 
 from __future__ import annotations
 
+import contextvars
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from math import prod
 from typing import Any
@@ -37,11 +39,21 @@ AT_DTYPES = {
 # ---- crossing ---------------------------------------------------------------------------------
 
 
+class _Quiet(threading.local):
+    """For each thread a context in which NumPy gives no floating-point warning."""
+
+    def __init__(self) -> None:
+        self.context = contextvars.Context()
+        self.context.run(np.seterr, all="ignore")
+
+
+_quiet = _Quiet()
+
+
 def compute(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Run NumPy as a GPU would: no floating-point warning, ever, and CuPy's error for no room."""
     try:
-        with np.errstate(all="ignore"):
-            return function(*args, **kwargs)
+        return _quiet.context.run(function, *args, **kwargs)  # np.errstate would take longer
     except MemoryError as error:
         size = prod(error.shape) * error.dtype.itemsize
         raise OutOfMemoryError(size, current.pool.total_bytes()) from None
@@ -86,8 +98,6 @@ def wrap(result: Any, given: Iterable[ndarray] = ()) -> Any:
     What was passed as `out` comes back as the same object, and a view knows its base. CuPy's linalg
     gives plain tuples where NumPy names them.
     """
-    if isinstance(result, np.generic):
-        return ndarray.of(np.asarray(result))
     if isinstance(result, np.ndarray):
         base = None
         for array in given:
@@ -96,6 +106,8 @@ def wrap(result: Any, given: Iterable[ndarray] = ()) -> Any:
             if result.base is not None and np.may_share_memory(array._host, result):
                 base = array
         return ndarray.of(result) if base is None else base.view_of(result)
+    if isinstance(result, np.generic):
+        return ndarray.of(np.asarray(result))
     if isinstance(result, (tuple, list)):
         return (list if isinstance(result, list) else tuple)(wrap(item, given) for item in result)
     return result

@@ -19,19 +19,23 @@ class Key:
 
     def __init__(self, key: Any, shape: tuple[int, ...], operand: Callable[[Any], Any]) -> None:
         items = list(key) if isinstance(key, tuple) else [key]
+        arrays = []
         for position, item in enumerate(items):
             if isinstance(item, (list, np.ndarray)):
                 upload("host index array")
-                items[position] = np.asarray(item)
+                arrays.append(np.asarray(item))
             elif hasattr(item, "_host"):
-                items[position] = operand(item)
-        arrays = [item for item in items if isinstance(item, np.ndarray)]
+                arrays.append(operand(item))
+            else:
+                continue
+            items[position] = arrays[-1]
+        self.basic = not arrays
         self.masks = [array for array in arrays if array.dtype.kind == "b"]
         self.integers = [array for array in arrays if array.dtype.kind != "b"]
-        self.basic = not arrays
         if self.masks:
             sync("boolean-mask indexing")
-        self._check_range(items, shape)
+        if self.integers:
+            self._check_range(items, shape)
         if self.basic and not any(item is Ellipsis for item in items):
             items.append(Ellipsis)  # x[0] is a 0-d view, never a scalar
         self.items = tuple(items)

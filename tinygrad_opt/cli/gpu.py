@@ -143,7 +143,13 @@ def _compile(xp: Any) -> Any:
     return double(xp.full(4, 4, "float32"))
 
 
-LIBRARIES = 'CuPy\'s extra [ctk] brings the libraries of CUDA: pip install "cupy-cuda13x[ctk]"'
+def _wheel() -> str:
+    """The wheel of CuPy that is installed; where none or both are, that of the latest CUDA."""
+    found = set(importlib.metadata.packages_distributions().get("cupy", []))
+    return "cupy-cuda12x" if found == {"cupy-cuda12x"} else "cupy-cuda13x"
+
+
+LIBRARIES = f'CuPy\'s extra [ctk] brings the libraries of CUDA: pip install "{_wheel()}[ctk]"'
 
 TRIES: list[tuple[str, Callable[[Any], Any], str]] = [
     ("upload", lambda xp: xp.asarray([8.0], "float32"), "nvidia-smi shows who uses the GPU."),

@@ -5,6 +5,7 @@ Neither way waits for the GPU. Each batch is an array of its own.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,6 +54,7 @@ class OnHost:
             )
             for _ in range(DEPTH)
         ]
+        weakref.finalize(self, _wait_for, self.ring).atexit = False
 
     def order(self, rows: Array) -> Array:
         """The numbers of rows, where `batch` wants them."""
@@ -78,3 +80,10 @@ class OnHost:
         on_device = self.device.xp.empty(part.shape, part.dtype)
         on_device.set(part)
         return on_device
+
+
+def _wait_for(ring: Sequence[tuple[Any, list[Array]]]) -> None:
+    """Hold the buffers until the GPU has fetched them: then others may be given their memory."""
+    for fetched, _ in ring:
+        if not fetched.done:
+            fetched.synchronize()

@@ -44,13 +44,14 @@ def cross_entropy(xp, logits, labels, ignore_index=-100):
     """
     all_count = check_labels("cross_entropy", logits, labels, ignore_index)
     if has_kernels(xp) and logits.dtype in C_TYPES:
-        return _with_kernels(xp, logits, labels, ignore_index)
+        return _with_kernels(xp, logits, labels, int(ignore_index))
     # Classes by examples: reductions over a short last axis would cost a loop start for every row.
     n, n_classes = logits.shape
     count = n or math.nan
     if not all_count:
         counts = labels != ignore_index
-        labels, count = labels * counts, counts.astype(logits.dtype).sum()
+        classes = (labels >= 0) & (labels < n_classes)
+        labels, count = labels * (counts & classes), counts.astype(logits.dtype).sum()
         count = xp.where(count == 0, math.nan, count).astype(logits.dtype)
     z = logits.T.copy()
     z -= z.max(axis=0) if n_classes else 0
@@ -62,7 +63,8 @@ def cross_entropy(xp, logits, labels, ignore_index=-100):
     p /= total
     p.reshape(-1)[index] -= 1
     if not all_count:
-        losses, p = xp.where(counts, losses, 0), xp.where(counts, p, 0)
+        factor = xp.where(classes, counts, math.nan).astype(logits.dtype)
+        losses, p = xp.where(counts, losses * factor, 0), xp.where(counts, p * factor, 0)
     return ones(xp, n, p.dtype).dot(losses) / count, (p.T, count)
 
 
@@ -79,7 +81,7 @@ extern "C" __global__ void cross_entropy_rows(const T* logits, const long long* 
     if (row >= n) return;
     const T* z = logits + row * c;
     T* dz = gradient + row * c;
-    T top = -INFINITY;
+    T top = T(-1) / T(0);
     for (long long k = lane; k < c; k += 32) top = z[k] > top ? z[k] : top;
     for (int step = 16; step; step >>= 1) {
         const T other = __shfl_xor_sync(everyone, top, step);
@@ -92,8 +94,8 @@ extern "C" __global__ void cross_entropy_rows(const T* logits, const long long* 
     const bool counts = label != ignored;
     const bool wrong = counts && (label < 0 || label >= c);
     for (long long k = lane; k < c; k += 32)
-        dz[k] = wrong ? T(NAN) : counts ? exp(z[k] - top) / total - T(k == label) : T(0);
-    if (lane == 0) losses[row] = wrong ? T(NAN) : counts ? log(total) - (z[label] - top) : T(0);
+        dz[k] = wrong ? T(nan("")) : counts ? exp(z[k] - top) / total - T(k == label) : T(0);
+    if (lane == 0) losses[row] = wrong ? T(nan("")) : counts ? log(total) - (z[label] - top) : T(0);
 }
 """
 

@@ -9,8 +9,9 @@
     average(x)                                  # the averaged model is a copy of its own
     with average.in_place_of(model): …          # or stands in for the trained one
 
-All are a ← a + w (p − a), and differ in w. Averages have memory of their own; what they need of a
-model is `parameters()`, `buffers()`, `state_dict()` and a deep copy.
+All are a ← a + w (p − a), and differ in w. Averages have memory of their own, on the device where
+the model was when they were made; `average.module.to(…)` moves them. What they need of a model is
+`parameters()`, `buffers()`, `state_dict()` and a deep copy.
 
 Order: functions that average · AveragedModel · EMA · PolyakAverage · helpers.
 """

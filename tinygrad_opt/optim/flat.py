@@ -55,25 +55,27 @@ def part_of(flat: Any, start: int, shape: tuple[int, ...]) -> Any:
 
 
 class Home:
-    """Where the gradient of a parameter belongs. The backward pass may write there if it is free.
+    """Where the gradient of a parameter belongs. It may be written there while the place is free.
 
-    It is not while somebody holds the gradient of an earlier pass, or a view of it: then the new
-    one gets memory of its own, and the old one stays what it was.
+    It is not while somebody holds the gradient of an earlier pass, or a view of it: that one stays
+    what it was.
     """
 
-    __slots__ = ("__weakref__", "array", "held")
+    __slots__ = ("__weakref__", "array")
 
     def __init__(self, array: Any) -> None:
         self.array = array
-        self.held = 0
 
-    def settle(self) -> None:
-        """Count who holds the place by now: the storage, and nobody else."""
-        self.held = getrefcount(self.array)
+    def holders(self) -> int:
+        """How many references to the array there are."""
+        return getrefcount(self.array)
 
     def room(self) -> Any:
         """The array, or None while somebody holds it."""
-        return self.array if getrefcount(self.array) == self.held else None
+        return self.array if self.holders() == FREE else None
+
+
+FREE = Home(np.empty(0)).holders()  # its own, and the one that is counted
 
 
 def onto(device: Device, array: Any) -> Any:
@@ -127,13 +129,7 @@ class Flat:
         self.state: dict[str, Any] = {}
         self.apart: list[dict[str, Any]] = [{} for _ in params]  # state of other shapes
         self.views = [self.piece(self.p, i) for i in range(len(params))]
-        self.homes = [Home(part_of(self.g, *place)) for place in zip(self.bounds, self.shapes)]
-        gradients = [home.array for home in self.homes]
-        self.rows = list(zip(params, self.views, gradients, self.shapes))
-        del gradients
-        for p, home in zip(params, self.homes):
-            home.settle()
-            p._home = weakref.ref(home)
+        self.house()
         self.all_present = [True] * len(params)
         self.letters: tuple[str, ...] = ()
         self.values: tuple[Any, ...] | None = None
@@ -157,6 +153,23 @@ class Flat:
         return self.state[letter]
 
     # ---- before a step: values and gradients come in ------------------------------------------
+
+    def house(self) -> None:
+        """Give every gradient its place in the buffer."""
+        self.homes = [Home(part_of(self.g, *place)) for place in zip(self.bounds, self.shapes)]
+        self.rows = list(zip(self.params, self.views, self.homes, self.shapes))
+        for p, home in zip(self.params, self.homes):
+            p._home = weakref.ref(home)
+
+    def vacate(self) -> None:
+        """Make every place free to be written into; who holds what is there keeps it as it is."""
+        if any(home.room() is None for home in self.homes):
+            before, self.g = self.g, self.buffer(1)
+            self.g[...] = before
+            self.house()
+            self.engines.clear()
+            for run in self.runs:
+                run.engine = None
 
     def take_in(self) -> None:
         """Copy the values of parameters whose array is not the view, and make it the view again."""
@@ -182,14 +195,15 @@ class Flat:
     def gather_all(self) -> bool:
         """The usual case, as fast as it goes: all have a gradient, and none was rebound."""
         try:
-            for p, view, gradient, shape in self.rows:
+            for p, view, home, shape in self.rows:
                 g = p.grad._data
                 if p._data is not view:
                     return False
-                if g is not gradient:
-                    if g.shape != shape:
+                if g is not home.array:
+                    room = home.room()
+                    if room is None or g.shape != shape:
                         return False
-                    gradient[...] = g
+                    room[...] = g
         except (AttributeError, TypeError, ValueError):
             return False
         return True
@@ -197,11 +211,17 @@ class Flat:
     def gather_each(self) -> list[bool]:
         """Any other case: take in what was rebound, skip None, or say what is wrong."""
         self.take_in()
-        for (p, _, gradient, _), label in zip(self.rows, self.labels):
+        coming = []
+        for p, home, label in zip(self.params, self.homes, self.labels):
             if p.grad is not None:
                 check_gradient(self.rule.name, p, label)
-                if p.grad._data is not gradient:
-                    gradient[...] = p.grad._data
+                if p.grad._data is not home.array:
+                    coming.append(home)
+        if any(home.room() is None for home in coming):
+            self.vacate()
+        for p, home in zip(self.params, self.homes):
+            if p.grad is not None and p.grad._data is not home.array:
+                home.array[...] = p.grad._data
         return [p.grad is not None for p in self.params]
 
     def arrange(self, present: list[bool]) -> None:

@@ -226,6 +226,8 @@ class LBFGS(Optimizer):
             loss = closure()
         self._storages[0].gather()
         flat = self._flat
+        if not all(flat.present):
+            flat.vacate()
         for i, present in enumerate(flat.present):
             if not present:
                 flat.piece(flat.g, i)[...] = 0

@@ -101,8 +101,8 @@ def check_gradient(owner: str, p: Variable, who: str) -> None:
         )
     if g.device is not p.device:
         raise DeviceError(
-            f"{owner}: {who} is on {p.device}, its gradient on {g.device}. Move the parameter before "
-            "backward(), or the gradient after it: model.to() does."
+            f"{owner}: {who} is on {p.device}, its gradient on {g.device}. Move the parameter "
+            "before backward(), or the gradient after it: model.to() does."
         )
     if g.shape != p._data.shape:
         raise ValueError(f"{owner}: {who} has shape {p._data.shape}, its gradient {g.shape}.")

@@ -36,9 +36,9 @@ def numbers(*values: Any) -> list[float]:
     found = list(values)
     away: dict[Device, list[int]] = {}
     for i, value in enumerate(values):
-        if isinstance(value, (int, float, np.generic, np.ndarray)):
-            found[i] = float(value)
-        else:
+        if isinstance(value, (np.generic, np.ndarray)):
+            found[i] = value.item()
+        elif hasattr(value, "dtype"):
             away.setdefault(Device.of(value), []).append(i)
     for device, places in away.items():
         arrays = [values[i].reshape(()) for i in places]

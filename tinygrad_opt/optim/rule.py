@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,12 @@ class Rule:
     def __init__(self, kind: type[Optimizer], options: Sequence[str]) -> None:
         self.name, self.cause, self.start = kind.__name__, f"{kind.__name__}.step()", kind.start
         self.text, self.letters, self.kept_if = kind.rule, tuple(kind.state), kind.state_if
+        for letter in self.letters:
+            if not letter.isidentifier() or re.fullmatch(r"[kst]\d+|p|g", letter):
+                raise ValueError(
+                    f"{self.name}: the state {letter!r} has a name that engines use for what they "
+                    "compute (p, g, t0, k0, s0, …) or that is no name. Choose another letter."
+                )
         self.scalars = tuple(s for s in self.letters if s in kind.scalars)
         self.apart = tuple(s for s in self.letters if callable(self.start.get(s)))
         self.whole = kind.scope in ("tensor", "matrix")

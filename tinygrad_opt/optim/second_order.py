@@ -96,6 +96,7 @@ class SecondOrder(Optimizer):
         """Write what the rule gets for g; the gradients of trials may stand there by now."""
         for storage in self._storages:
             assert isinstance(storage, Storage)
+            storage.vacate()
             for p, vector in zip(moving, vectors):
                 if p in storage.place:
                     storage.view(p, "g")[...] = vector

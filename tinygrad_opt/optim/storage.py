@@ -63,6 +63,11 @@ class Storage:
         flat, i = self.place[p]
         return flat.piece(flat.g if letter == "g" else flat.state[letter], i)
 
+    def vacate(self) -> None:
+        """Make the places of gradients free to be written into."""
+        for flat in self.flats:
+            there(flat.device, flat.vacate)
+
     def begin(self, group: Mapping[str, Any]) -> None:
         """Make the state before the first step."""
         for flat in self.flats:

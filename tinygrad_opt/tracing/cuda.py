@@ -48,12 +48,9 @@ EXPRESSIONS = {
     "tanh": "tanh({0})",
 }
 
-RESERVED = {"i", "n", "T"}  # CuPy's names of the index and the size, and the type
-
-
-def parameter(name: str) -> str:
-    """The name of an array or number in a kernel."""
-    return f"{name}_" if name in RESERVED else name
+def parameter(letter: str) -> str:
+    """The name of a rule's array in a kernel: no word of CUDA's or CuPy's, no name of a step."""
+    return "".join(c if c.isascii() else f"u{ord(c):x}" for c in letter) + "_"
 
 
 def literal(number: float) -> str:
@@ -61,8 +58,8 @@ def literal(number: float) -> str:
     if number != number:
         return 'T(nan(""))'
     if number in (float("inf"), float("-inf")):
-        return f"T({'-' if number < 0 else ''}INFINITY)"
-    return f"T({number!r})"
+        return f"({'-' if number < 0 else ''}T(1) / T(0))"  # without headers there is no INFINITY
+    return f"T({float(number)!r})"
 
 
 def lines(steps: Iterable[Step], spelled: Callable[[str], str]) -> list[str]:

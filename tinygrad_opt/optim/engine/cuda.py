@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...kernels import elementwise_kernel
+from ...kernels import elementwise_kernel, identifier
 from ...tracing import Program, cuda
 from .trace import program_for
 
@@ -46,7 +46,8 @@ class Cuda:
         if not known or first != (self.first and row == 0) or scalars != self.scalars[row]:
             self.look_ahead(t, first, scalars, options)
             row = 0
-        self.kernel(*self.inputs, self.table, row, *self.outputs)
+        if self.outputs:
+            self.kernel(*self.inputs, self.table, row, *self.outputs)
         return self.scalars[row + 1]
 
     def look_ahead(
@@ -61,9 +62,14 @@ class Cuda:
         table: list[Any] = []
         self.scalars = [scalars]
         while len(table) < wanted:
-            numbers = late(t + len(table), first and not table, self.scalars[-1])
+            try:
+                numbers = late(t + len(table), first and not table, self.scalars[-1])
+            except Exception:
+                if not table:
+                    raise
+                numbers = None
             if numbers is None:
-                break  # that step takes another branch of the rule
+                break  # that step takes another branch of the rule, or fails: when it is there
             count = len(numbers) - len(scalars)
             table.append([*early, *numbers[:count]])
             self.scalars.append(numbers[count:])
@@ -80,7 +86,8 @@ class Cuda:
         ]
         count = len(program.formulas)
         body = [f"const T s{i} = table[row * {count} + {i}];" for i in range(count)]
-        body += cuda.lines(program.steps, cuda.parameter)
+        spelled = {name: cuda.parameter(name) for name in self.arrays}
+        body += cuda.lines(program.steps, lambda name: spelled.get(name, name))
         body += [f"{cuda.parameter(name)} = {step};" for name, step in program.outputs.items()]
         inputs = [f"T {cuda.parameter(name)}" for name in read]
         self.kernel = elementwise_kernel(
@@ -88,7 +95,7 @@ class Cuda:
             ", ".join([*inputs, "raw T table", "int32 row"]),
             ", ".join(f"T {cuda.parameter(name)}" for name in written),
             "\n".join(body),
-            f"{self.rule.name}_step",
+            identifier(f"{self.rule.name}_step"),
         )
         self.inputs = [self.arrays[name] for name in read]
         self.outputs = [self.arrays[name] for name in written]

@@ -69,7 +69,10 @@ class ReduceLROnPlateau(LRScheduler):
         self.step(metric)
 
     def step(self, metrics: SupportsFloat, epoch: float | None = None) -> None:
-        """Judge the metric of this step, a number or a one-element array, and lower lr if due."""
+        """Judge the metric of this step, a number or a one-element array, and lower lr if due.
+
+        A metric on a GPU is waited for: step once an epoch, not after every batch.
+        """
         try:
             metric = number(metrics)
         except (TypeError, ValueError):

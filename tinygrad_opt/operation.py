@@ -138,7 +138,7 @@ class Op:
                 "…) above a function, with one derivative for each input."
             )
         self.value, self.name, self.derivatives = value, value.__name__.lstrip("_"), derivatives
-        self.ours = value.__module__.split(".")[0] == __name__.split(".")[0]
+        self.ours = str(value.__module__).split(".")[0] == __name__.split(".")[0]
         self.kernel = Kernel(value) if self.ours else value  # others may be no pure functions
         self.each, self.composition, self.casts = each, composition, casts
         self.shapes_only, self.arrives = shapes_only, arrives

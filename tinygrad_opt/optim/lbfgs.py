@@ -33,7 +33,7 @@ class Memory:
     s: list[Any] = field(default_factory=list)
     rho: list[float] = field(default_factory=list)
     H: float = 1
-    g: Any = None
+    g_last: Any = None
     f: float | None = None
 
     def learn(self, y: Any, s: Any, most: int) -> None:
@@ -48,8 +48,9 @@ class Memory:
 
     def follow(self, flat: Flat) -> None:
         """Go where the parameters are by now, and be of their dtype."""
-        if self.g is not None and (Device.of(self.g), self.g.dtype) != (flat.device, flat.dtype):
-            self.d, self.g = flat.taken(self.d), flat.taken(self.g)
+        here = flat.device, flat.dtype
+        if self.d is not None and (Device.of(self.d), self.d.dtype) != here:
+            self.d, self.g_last = flat.taken(self.d), flat.taken(self.g_last)
             self.y, self.s = each(flat.taken, self.y), each(flat.taken, self.s)
 
     def direction(self, g: Any) -> Any:
@@ -90,7 +91,7 @@ class LBFGS(Optimizer):
         "s": "old_stps",
         "rho": "ro",
         "H": "H_diag",
-        "g": "prev_flat_grad",
+        "g_last": "prev_flat_grad",
         "f": "prev_loss",
     }
     scope = "closure"
@@ -168,9 +169,9 @@ class LBFGS(Optimizer):
             if memory.n_iter == 1:
                 memory.d = -here.g
             else:
-                memory.learn(here.g - memory.g, memory.t * memory.d, option["history_size"])
+                memory.learn(here.g - memory.g_last, memory.t * memory.d, option["history_size"])
                 memory.d = memory.direction(here.g)
-            memory.g, memory.f, d = here.g, here.f, memory.d
+            memory.g_last, memory.f, d = here.g, here.f, memory.d
             slope, length, total = numbers(here.g.dot(d), abs(d).max(), abs(here.g).sum())
             memory.t = option["lr"] * (min(1.0, 1 / total) if memory.n_iter == 1 else 1)
             if slope > -option["tolerance_change"]:
@@ -290,7 +291,7 @@ class LBFGS(Optimizer):
                 )
             return there(flat.device, flat.taken, found)
 
-        read = {"d": vector, "g": vector, "y": vector, "s": vector}
+        read = {"d": vector, "g_last": vector, "y": vector, "s": vector}
         for key, letter in letters.items():
             if saved.get(key) is not None:
                 value, convert = saved[key], read.get(letter, plain)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-
 LARGE = 2**16  # arrays of more elements are made anew: what is kept stays small
 
 

@@ -48,6 +48,7 @@ EXPRESSIONS = {
     "tanh": "tanh({0})",
 }
 
+
 def parameter(letter: str) -> str:
     """The name of a rule's array in a kernel: no word of CUDA's or CuPy's, no name of a step."""
     return "".join(c if c.isascii() else f"u{ord(c):x}" for c in letter) + "_"

@@ -111,17 +111,19 @@ cupyx = Module(
 
 def _modules(module: types.ModuleType) -> Iterator[types.ModuleType]:
     yield module
-    for member in list(vars(module).values()):
+    for member in vars(module).values():
         if isinstance(member, Module):
             yield from _modules(member)
+
+
+MODULES = {module.__name__: module for top in (cupy, cupyx) for module in _modules(top)}
 
 
 @contextlib.contextmanager
 def installed() -> Iterator[types.ModuleType]:
     """Inside the block, `import cupy` and `import cupyx` give the stand-in, on a fresh machine."""
-    modules = {module.__name__: module for module in (*_modules(cupy), *_modules(cupyx))}
-    before = {name: sys.modules.get(name) for name in modules}
-    sys.modules.update(modules)
+    before = {name: sys.modules.get(name) for name in MODULES}
+    sys.modules.update(MODULES)
     try:
         with fresh():
             yield cupy

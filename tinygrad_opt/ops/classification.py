@@ -27,7 +27,9 @@ def _definition(logits, labels, ignore_index=-100):
     return sum(where(counts, -picked, 0.0)) / sum(astype(counts, logits.dtype))
 
 
-_scaled = Kernel(lambda xp, gradient, g, count: gradient * (g / count))
+@Kernel
+def _scaled(xp, gradient, g, count):
+    return gradient * (g / count)
 
 
 def _back(xp, g, saved, logits, labels, ignore_index=-100):

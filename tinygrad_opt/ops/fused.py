@@ -91,10 +91,8 @@ def linear(xp, x, weight, bias=None):
     return y if x.ndim == 2 else y.reshape(*x.shape[:-1], weight.shape[0])
 
 
-_relu_back = Kernel(
-    lambda xp, g, y: g * (y > 0),
-    numpy=lambda xp, g, y: xp.multiply(g, y > zero(xp, y.dtype)),
-)
+def _add_then_relu(xp, y, bias):
+    return xp.maximum(y + bias, 0)
 
 
 def _add_then_relu_in_place(xp, y, bias):
@@ -102,7 +100,16 @@ def _add_then_relu_in_place(xp, y, bias):
     return xp.maximum(y, zero(xp, y.dtype), out=y)
 
 
-_add_then_relu = Kernel(lambda xp, y, bias: xp.maximum(y + bias, 0), numpy=_add_then_relu_in_place)
+def _relu_back(xp, g, y):
+    return g * (y > 0)
+
+
+def _relu_back_without_conversions(xp, g, y):
+    return xp.multiply(g, y > zero(xp, y.dtype))
+
+
+_add_then_relu = Kernel(_add_then_relu, numpy=_add_then_relu_in_place)
+_relu_back = Kernel(_relu_back, numpy=_relu_back_without_conversions)
 
 
 @fused(

@@ -213,6 +213,7 @@ def test_labels_of_any_integer_dtype_count_alike(dtype: str) -> None:
     assert np.array_equal(host(g), host(h))
 
 
+@pytest.mark.on("cpu")
 def test_a_raw_array_is_told_to_be_wrapped() -> None:
     with pytest.raises(TypeError) as error:
         _ = of(3) + np.zeros(3)

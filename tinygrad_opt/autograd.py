@@ -135,7 +135,9 @@ def _sum_to(xp: Any, g: Any, shape: tuple[int, ...], name: str) -> Any:
     axes = tuple(range(extra)) + tuple(
         extra + i for i, n in enumerate(shape) if n == 1 and g.shape[extra + i] != 1
     )
-    return xp.reshape(xp.sum(g, axis=axes, keepdims=True) if axes else g, shape)
+    if len(axes) == extra:
+        return xp.sum(g, axis=axes)
+    return xp.reshape(xp.sum(g, axis=axes, keepdims=True), shape)
 
 
 def _own(part: Any, g: Any) -> Any:

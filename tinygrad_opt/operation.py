@@ -182,7 +182,7 @@ class Op:
             return text  # a sentence of ours
         return self.explain(self.name, *shapes, **params) or f"{self.name}: {text}"
 
-    def number(self, x: Any) -> Any:
+    def number(self, x: Any, inputs: Sequence[Any]) -> Any:
         """A Python number: weak, so that float32 stays float32."""
         if isinstance(x, np.generic) or (isinstance(x, np.ndarray) and x.ndim == 0):
             x = x.item()  # first, because np.float64 is a float, and a strong one
@@ -190,8 +190,10 @@ class Op:
             return x
         shape = f" of shape {x.shape}" if hasattr(x, "shape") else ""
         kind = f"{type(x).__module__}.{type(x).__qualname__}".removeprefix("builtins.")
+        gpus = [t.device for t in inputs if isinstance(t, Variable) and t.device.kind != "cpu"]
+        where = f', device="{gpus[0]}"' if gpus else ""
         raise TypeError(
-            f"{self.name}: the other operand is a {kind}{shape}. Wrap it: tensor(array)."
+            f"{self.name}: the other operand is a {kind}{shape}. Wrap it: tensor(array{where})."
         )
 
 
@@ -222,7 +224,7 @@ def _function(op: Op) -> Callable[..., Any]:
                         raise DeviceError(_two_devices(op, inputs))
                     device = x.device
             else:
-                arrays.append(op.number(x))
+                arrays.append(op.number(x, inputs))
                 origins.append(None)
                 wants += wants
         if device is None:

@@ -9,9 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
+from pathlib import Path
 
 import pytest
 
+import tinygrad_opt
 from tests.kernels.nvrtc import COMPILER, compile_for
 from tests.kernels.recording import Source, recorded
 from tests.kernels.samples import PRODUCT, TOTAL
@@ -87,6 +89,12 @@ def test_every_kernel_compiles_and_none_spills(
     assert registers <= MOST_REGISTERS, name
     most = f"at most {registers} registers ({name})"
     report(f"sm_{architecture}: {len(used)} kernels compiled, {most}")
+
+
+def test_every_hand_written_kernel_is_among_them() -> None:
+    files = Path(tinygrad_opt.__file__).parent.rglob("*.py")
+    written = {n for f in files for n in re.findall(r"__global__ void (\w+)", f.read_text())}
+    assert written and written <= {source.name for source in of_operations()}
 
 
 @pytest.mark.host

@@ -51,14 +51,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect what has no device in this run; pytest would say that it was skipped."""
-    absent = [
-        item
-        for item in items
-        if isinstance(item, pytest.Function)
-        and not isinstance(item.callspec.params["on_device"], str)
-    ]
+    here: list[pytest.Item] = []
+    absent: list[pytest.Item] = []
+    for item in items:
+        device = item.callspec.params["on_device"] if isinstance(item, pytest.Function) else ""
+        (here if isinstance(device, str) else absent).append(item)
     config.hook.pytest_deselected(items=absent)
-    items[:] = [item for item in items if item not in absent]
+    items[:] = here
 
 
 @pytest.fixture(autouse=True)

@@ -47,19 +47,24 @@ def c_type(dtype: np.dtype) -> str:
         raise TypeError(f"no C++ type on the CPU for {dtype}") from None
 
 
-def compile_with(*arguments: str | Path) -> None:
+def draft(path: Path) -> Path:
+    """Where this process writes what then takes its place at once: another may be reading."""
+    return path.with_name(f"{path.stem}-{os.getpid()}{path.suffix}")
+
+
+def write(path: Path, text: str) -> Path:
+    """A file with this text."""
+    draft(path).write_text(text)
+    return draft(path).replace(path)
+
+
+def build(target: Path, *arguments: str | Path) -> None:
     """Run g++; RuntimeError with its words where it refuses."""
     command = ["g++", *FLAGS, *(f"-I{path}" for path in INCLUDE), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run([*command, "-o", str(draft(target))], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"g++ refused the kernel:\n{done.stderr}")
-
-
-def put(path: Path, *arguments: str | Path) -> None:
-    """Compile to this path, which other processes may be doing too."""
-    draft = path.with_name(f"{path.stem}-{os.getpid()}{path.suffix}")
-    compile_with(*arguments, "-o", draft)
-    draft.replace(path)
+    draft(target).replace(target)
 
 
 @functools.cache
@@ -70,10 +75,10 @@ def folder() -> Path:
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     path = Path(tempfile.gettempdir()) / f"cuda-on-cpu-{os.getuid()}-{key}"
     path.mkdir(mode=0o700, exist_ok=True)
-    header = path / "all.h"
-    if not header.with_suffix(".h.gch").exists():
-        header.write_text(f'#include "{HEADER}"\n#include <cupy/carray.cuh>\n')
-        put(header.with_suffix(".h.gch"), "-x", "c++-header", header)
+    precompiled = path / "all.h.gch"
+    if not precompiled.exists():
+        text = f'#include "{HEADER}"\n#include <cupy/carray.cuh>\n'
+        build(precompiled, "-x", "c++-header", write(path / "all.h", text))
     return path
 
 
@@ -83,7 +88,6 @@ def load(source: str) -> ctypes.CDLL:
     key = hashlib.sha256(source.encode()).hexdigest()[:24]
     library = folder() / f"{key}.so"
     if not library.exists():
-        text = library.with_suffix(".cpp")
-        text.write_text(f'#include "all.h"\n{source}')
-        put(library, "-shared", f"-I{folder()}", text)
+        text = write(library.with_suffix(".cpp"), f'#include "all.h"\n{source}')
+        build(library, "-shared", f"-I{folder()}", text)
     return ctypes.CDLL(str(library))

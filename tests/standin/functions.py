@@ -26,10 +26,10 @@ from .array import (
     operand,
     poison,
     product,
-    syncs_for,
     unsupported,
     wrap,
 )
+from .methods import syncs_for
 from .traffic import launch, library, state, sync, upload
 
 # These copy a size, a flag or a value to the host before they return.

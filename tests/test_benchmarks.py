@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -302,12 +302,15 @@ def test_launches_are_what_the_profiler_saw_on_the_gpu_in_its_second_session() -
 
 
 @pytest.fixture
-def torch(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """PyTorch on its CPU in the place of its GPU, beside us on the stand-in."""
+def torch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """PyTorch on its CPU in the place of its GPU, in float32, beside us on the stand-in."""
     module = importlib.import_module("torch")
     monkeypatch.setattr(gpu, "pytorch", lambda: (module, None))
     monkeypatch.setattr(timing, "TORCH_DEVICE", "cpu")
-    return module
+    before = module.get_default_dtype()
+    module.set_default_dtype(module.float32)
+    yield module
+    module.set_default_dtype(before)
 
 
 @pytest.mark.oracle

@@ -16,7 +16,6 @@ import numpy as np
 
 from . import operation
 from .constants import ones
-from .device import Device
 from .operation import (
     PICK,
     Shape,
@@ -158,10 +157,9 @@ def _room_for(x: Any, arrived: dict[Any, Any]) -> Any:
     if type(x) is tuple or x in arrived or x.grad is not None or x._home is None:
         return None
     home = x._home()
-    room, like = None if home is None else home.room(), x._data
-    if room is None or (room.dtype, room.shape) != (like.dtype, like.shape):
-        return None
-    return room if Device.of(room) is x.device else None  # it may have moved since
+    if home is None or home.view is not x._data:
+        return None  # its optimizer is gone, or it has other values, perhaps on another device
+    return home.room()
 
 
 def _leaf_behind(node: Any, view: Any) -> Any:

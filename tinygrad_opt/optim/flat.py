@@ -58,13 +58,13 @@ class Home:
     """Where the gradient of a parameter belongs. It may be written there while the place is free.
 
     It is not while somebody holds the gradient of an earlier pass, or a view of it: that one stays
-    what it was.
+    what it was. `view` is the array of the parameter that is meant.
     """
 
-    __slots__ = ("__weakref__", "array")
+    __slots__ = ("__weakref__", "array", "view")
 
-    def __init__(self, array: Any) -> None:
-        self.array = array
+    def __init__(self, array: Any, view: Any) -> None:
+        self.array, self.view = array, view
 
     def holders(self) -> int:
         """How many references to the array there are."""
@@ -75,13 +75,7 @@ class Home:
         return self.array if self.holders() == FREE else None
 
 
-FREE = Home(np.empty(0)).holders()  # its own, and the one that is counted
-
-
-def onto(device: Device, array: Any) -> Any:
-    """An array with these values on this device."""
-    home = Device.of(array)
-    return array if home is device else device.from_host(home.to_host(array))
+FREE = Home(np.empty(0), None).holders()  # its own, and the one that is counted
 
 
 def same_shape(owner: str, who: str, p: Variable, shape: tuple[int, ...]) -> None:
@@ -156,7 +150,8 @@ class Flat:
 
     def house(self) -> None:
         """Give every gradient its place in the buffer."""
-        self.homes = [Home(part_of(self.g, *place)) for place in zip(self.bounds, self.shapes)]
+        places = zip(self.bounds, self.shapes, self.views)
+        self.homes = [Home(part_of(self.g, start, shape), view) for start, shape, view in places]
         self.rows = list(zip(self.params, self.views, self.homes, self.shapes))
         for p, home in zip(self.params, self.homes):
             p._home = weakref.ref(home)
@@ -330,7 +325,7 @@ class Flat:
 
     def taken(self, array: Any) -> Any:
         """A copy of an array, on this device and of this dtype."""
-        return onto(self.device, array).astype(self.dtype)
+        return self.device.put(array).astype(self.dtype)
 
     def load(self, entries: Mapping[int, Entry]) -> None:
         """Continue from these step counts and states; parameters without one begin."""
@@ -342,7 +337,7 @@ class Flat:
                 if letter in self.rule.apart:
                     self.apart[i][letter] = each(self.taken, value)
                 elif letter not in self.rule.scalars:
-                    self.piece(self.state_buffer(letter), i)[...] = onto(self.device, value)
+                    self.piece(self.state_buffer(letter), i)[...] = self.device.put(value)
             run.scalars = tuple(state[letter] for letter in self.rule.scalars if letter in state)
             self.runs.append(run)
         self.arrange(self.all_present)

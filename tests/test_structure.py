@@ -19,8 +19,8 @@ PACKAGE = "tinygrad_opt"
 
 # From the ground up; those on one line do not know each other.
 HOUSE = """
-device constants tracing random_numbers
-kernels
+device observer tracing random_numbers
+constants kernels
 operation
 arrays autograd dlpack
 ops

@@ -72,13 +72,13 @@ def _sweep(
                 x = _leaf_behind(x, kept[i])
             if x is not None and (x if x._base is None else x._base)._change[0] > -number:
                 raise RuntimeError(_changed_since(plan.op.name, x))
-        args, terms = kept, plan.terms if xp is np else plan.kernels
+        args, (terms, arrives) = kept, plan.on_numpy if xp is np else plan.elsewhere
         if plan.shape_only:
             args = [Shape(a) if type(a) is tuple else a for a in kept]
         if create_graph:
             args, output, terms = _as_tensors(node, args, g, device)
-        elif plan.arrives:
-            g = plan.arrives(xp, g, output)
+        elif arrives:
+            g = arrives(xp, g, output)
         for i, derivative in terms:
             if in_place and i in plan.fills:
                 room = _room_for(inputs[i], arrived)

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from .observer import Observer
+
 LARGE = 2**16  # arrays of more elements are made anew: what is kept stays small
 
 
@@ -27,10 +29,13 @@ def _on_gpu(xp: Any, index: int, kind: str, shape: Any, dtype: Any) -> Any:
 
 
 def _constant(xp: Any, kind: str, shape: Any, dtype: Any) -> Any:
-    if type(shape) is int and shape > LARGE:
-        return getattr(xp, kind)(shape, dtype=dtype)
-    if xp is np:
+    small = type(shape) is not int or shape <= LARGE
+    if xp is np and small:
         return _on_cpu(kind, shape, dtype)
+    if isinstance(xp, Observer):
+        return xp.constant(_constant(xp.xp, kind, shape, dtype))
+    if not small:
+        return getattr(xp, kind)(shape, dtype=dtype)
     return _on_gpu(xp, xp.cuda.runtime.getDevice(), kind, shape, dtype)
 
 

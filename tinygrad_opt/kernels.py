@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from .observer import Observer
 from .tracing import Array, Names, Tape, cuda
 from .tracing.program import TRUTHS, Step, needed
 
@@ -79,20 +80,28 @@ class Kernel:
     It can where it makes two elementwise calls or more, on arrays of one float dtype, float32 or
     float64, and on truths. Else, and on the CPU, it is called as it is. It has to be pure: what it
     reads besides its arguments is what it was when it was traced. ``numpy`` is another text of the
-    same function, faster on the CPU, which may write into its first array.
+    same function, faster on the CPU, which may write into its first array. ``name`` tells observers
+    what it is; one that is not ``traced`` is always called as it is.
     """
 
     def __init__(
-        self, function: Callable[..., Any], numpy: Callable[..., Any] | None = None
+        self,
+        function: Callable[..., Any],
+        numpy: Callable[..., Any] | None = None,
+        name: str = "",
+        traced: bool = True,
     ) -> None:
         self.function, self.numpy = function, numpy or function
+        self.name, self.traced = name or function.__name__, traced
         self.variants: dict[Any, tuple[Any, list[int]] | None] = {}
 
     def __call__(self, xp: Any, *operands: Any, **options: Any) -> Any:
         """The function's value."""
         if xp is np:
             return self.numpy(xp, *operands, **options)
-        if has_kernels(xp):
+        if isinstance(xp, Observer):
+            return xp.operation(self, *operands, **options)
+        if self.traced and has_kernels(xp):
             found = self.variant(xp, operands, options)
             if found is not None:
                 kernel, read = found

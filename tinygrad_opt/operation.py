@@ -139,7 +139,7 @@ class Op:
             )
         self.value, self.name, self.derivatives = value, value.__name__.lstrip("_"), derivatives
         self.ours = str(value.__module__).split(".")[0] == __name__.split(".")[0]
-        self.kernel = Kernel(value) if self.ours else value  # others may be no pure functions
+        self.kernel = Kernel(value, name=self.name, traced=self.ours)  # others may be not pure
         self.each, self.composition, self.casts = each, composition, casts
         self.shapes_only, self.arrives = shapes_only, arrives
         self.explain = explain or explain_broadcast
@@ -380,14 +380,16 @@ class Plan:
 
     An input that no running derivative reads is not kept alive, only its shape, and may be changed.
     A fused operation keeps all, for its composition. `terms` are pairs of an input and its
-    derivative, `kernels` the same for a GPU, `fills` those that write into an array given as out.
+    derivative; `on_numpy` are the terms and what they have in common, `elsewhere` both as kernels,
+    for GPUs and observers; `fills` are the inputs whose derivative writes into an array given as
+    out.
     """
 
     __slots__ = (
-        "arrives",
+        "elsewhere",
         "fills",
         "keep_output",
-        "kernels",
+        "on_numpy",
         "op",
         "reads",
         "reads_again",
@@ -407,11 +409,13 @@ class Plan:
             (False, ()) if op.shapes_only else _reads(derivative, len(wanted))
             for _, derivative in self.terms
         ]
+        back = f"{op.name} backward"
         self.fills = {i for i, d in self.terms if op.ours and "out" in _parameters(d)}
-        self.kernels = [
-            (i, Kernel(d) if op.ours and i not in self.fills else d) for i, d in self.terms
+        kernels = [
+            (i, Kernel(d, name=back, traced=op.ours and i not in self.fills)) for i, d in self.terms
         ]
-        self.arrives = op.arrives
+        arrives = op.arrives and Kernel(op.arrives, name=back, traced=False)
+        self.on_numpy, self.elsewhere = (self.terms, op.arrives), (kernels, arrives)
         self.keep_output = any(output for output, _ in read)
         if op.arrives:
             self.keep_output |= _reads(op.arrives, 0)[0]

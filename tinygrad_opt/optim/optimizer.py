@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any, ClassVar
 
+from ..observer import Observer
 from ..operation import enable_grad, there, wrap
 from ..tensor import Tensor
 from . import saving
@@ -167,7 +168,10 @@ class Optimizer:
         A closure computes the loss anew, calls backward and returns the loss, which is returned.
         """
         step = self._step_with_hooks if self._before or self._after else self._step
-        return there(self._first.device, step, closure)
+        device = self._first.device
+        if isinstance(device.xp, Observer):
+            return device.xp.step(there, device, step, closure)
+        return there(device, step, closure)
 
     def _step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,11 @@ def as_array(data: Any, dtype: Any, device: str | Device | None) -> tuple[Any, D
         data = np.asarray(data) if isinstance(data, np.ndarray) else data  # no np.matrix
         home = Device.of(data)
         target = home if device is None else Device(device)
-        array = data if dtype is None else there(home, data.astype, np.dtype(dtype), copy=False)
+        array = (
+            data
+            if dtype is None
+            else there(home, partial(data.astype, np.dtype(dtype), copy=False))
+        )
         array = target.put(array)
     else:
         target = default_device() if device is None else Device(device)

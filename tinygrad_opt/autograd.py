@@ -16,6 +16,7 @@ import numpy as np
 
 from . import operation
 from .constants import ones
+from .homes import room_for
 from .operation import (
     PICK,
     Shape,
@@ -57,21 +58,15 @@ def _sweep(
         g = arrived.pop(number)
         if hooks:
             g = _call_hooks(hooks, g, device, create_graph)
-        if number in targets:
+        if targets and number in targets:
             arrived[number] = g
             if number == oldest:
                 break
         if plan is PICK:
             _send_to_place(arrived, heap, inputs[0], params["place"], g, xp)
             continue
-        for i in plan.reads_again if create_graph else plan.reads:
-            x = inputs[i]
-            if type(x) is tuple:
-                if kept[i].base is None:
-                    continue
-                x = _leaf_behind(x, kept[i])
-            if x is not None and (x if x._base is None else x._base)._change[0] > -number:
-                raise RuntimeError(_changed_since(plan.op.name, x))
+        if operation.latest_change > -number:
+            _check_unchanged(node, create_graph)
         args, (terms, arrives) = kept, plan.on_numpy if xp is np else plan.elsewhere
         if plan.shape_only:
             args = [Shape(a) if type(a) is tuple else a for a in kept]
@@ -80,15 +75,14 @@ def _sweep(
         elif arrives:
             g = arrives(xp, g, output)
         for i, derivative in terms:
-            if in_place and i in plan.fills:
-                room = _room_for(inputs[i], arrived)
-                part = derivative(xp, g, output, *args, **params, out=room)
-            else:
-                part = derivative(xp, g, output, *args, **params)
-            shape = args[i].shape
-            if part.shape != shape:
-                part = _sum_to(xp, part, shape, plan.op.name)
-            _send(arrived, heap, inputs[i], part, g)
+            to = inputs[i]
+            if in_place and i in plan.fills and type(to) is not tuple and to not in arrived:
+                arrived[to] = part = derivative(xp, g, output, *args, out=room_for(to))
+                continue
+            part = derivative(xp, g, output, *args, **params)
+            if plan.broadcasts and part.shape != args[i].shape:
+                part = _sum_to(xp, part, args[i].shape, plan.op.name)
+            _send(arrived, heap, to, part, g)
     return arrived
 
 
@@ -152,16 +146,6 @@ def _own(part: Any, g: Any) -> Any:
     return part
 
 
-def _room_for(x: Any, arrived: dict[Any, Any]) -> Any:
-    """Where a leaf wants its gradient written, while nothing else is there; or None."""
-    if type(x) is tuple or x in arrived or x.grad is not None or x._home is None:
-        return None
-    home = x._home()
-    if home is None or home.view is not x._data:
-        return None  # its optimizer is gone, or it has other values, perhaps on another device
-    return home.room()
-
-
 def _leaf_behind(node: Any, view: Any) -> Any:
     """The leaf whose memory a result shows, as w.T shows w's: who changes w changes both."""
     while type(node) is tuple:
@@ -209,6 +193,19 @@ def _call_hooks(
             f"hook: it returned shape {seen._data.shape} for a gradient of shape {g.shape}."
         )
     return seen if isinstance(g, Variable) else seen._data
+
+
+def _check_unchanged(node: Any, create_graph: bool) -> None:
+    """RuntimeError where a leaf that the derivatives of a node read has other values by now."""
+    number, plan, inputs, kept, *_ = node
+    for i in plan.reads_again if create_graph else plan.reads:
+        x = inputs[i]
+        if type(x) is tuple:
+            if kept[i].base is None:
+                continue
+            x = _leaf_behind(x, kept[i])
+        if x is not None and (x if x._base is None else x._base)._change[0] > -number:
+            raise RuntimeError(_changed_since(plan.op.name, x))
 
 
 def _changed_since(name: str, x: Any) -> str:
@@ -279,7 +276,8 @@ def backward(y: Any, gradient: Any = None, create_graph: bool = False) -> None:
 def _backward(y: Any, gradient: Any, create_graph: bool) -> None:
     seed = _seed("backward", y, gradient, create_graph)
     for leaf, g in _sweep([(y, seed)], create_graph).items():
-        new = _finish(leaf, g, create_graph)
+        usual = type(g) is np.ndarray and g.dtype is leaf._data.dtype and leaf._hooks is None
+        new = wrap(g, leaf.device) if usual else _finish(leaf, g, create_graph)
         old = leaf.grad
         leaf.grad = new if old is None else old + new
 

@@ -29,23 +29,24 @@ def _on_gpu(xp: Any, index: int, kind: str, shape: Any, dtype: Any) -> Any:
 
 
 def _constant(xp: Any, kind: str, shape: Any, dtype: Any) -> Any:
-    small = type(shape) is not int or shape <= LARGE
-    if xp is np and small:
-        return _on_cpu(kind, shape, dtype)
     if isinstance(xp, Observer):
         return xp.constant(_constant(xp.xp, kind, shape, dtype))
-    if not small:
+    if type(shape) is int and shape > LARGE:
         return getattr(xp, kind)(shape, dtype=dtype)
+    if xp is np:
+        return _on_cpu(kind, shape, dtype)
     return _on_gpu(xp, xp.cuda.runtime.getDevice(), kind, shape, dtype)
 
 
 def zero(xp: Any, dtype: Any) -> Any:
     """0 as a 0-d array."""
-    return _constant(xp, "zeros", (), dtype)
+    return _on_cpu("zeros", (), dtype) if xp is np else _constant(xp, "zeros", (), dtype)
 
 
 def ones(xp: Any, shape: Any, dtype: Any) -> Any:
     """Ones of this shape."""
+    if xp is np and (type(shape) is not int or shape <= LARGE):
+        return _on_cpu("ones", shape, dtype)
     return _constant(xp, "ones", shape, dtype)
 
 

@@ -12,6 +12,7 @@ import inspect
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -73,9 +74,14 @@ def wrap(array: Any, device: Any, node: Any = None) -> Any:
     return out
 
 
+latest_change = 0  # on the clock of the nodes; those that are newer need no closer look
+
+
 def changed(tensors: Iterable[Variable], cause: str) -> None:
     """Note that the arrays of these tensors were changed, so that an older graph is not trusted."""
-    change = (_tick(), cause)
+    global latest_change
+    latest_change = _tick()
+    change = (latest_change, cause)
     for tensor in tensors:
         (tensor if tensor._base is None else tensor._base)._change = change
 
@@ -206,34 +212,26 @@ def _function(op: Op) -> Callable[..., Any]:
     """
     value, arity, casts, composition = op.value, op.arity, op.casts, op.composition
     plans = op.plans
+    usual: Callable[..., Any] = USUAL.get(op.arity) or (lambda *inputs: _parts(op, inputs))
 
     def call(*inputs: Any, **params: Any) -> Any:
         if len(inputs) != arity and arity >= 0:
             inputs, params = op.bind(inputs, params)
-        arrays: list[Any] = []
-        origins: list[Any] = []
-        device = None
-        wants = 1  # one bit for each input, behind a leading one
-        for x in inputs:
-            if isinstance(x, Variable):
-                arrays.append(x._data)
-                origins.append(x._node or x)
-                wants = wants + wants + x._requires_grad
-                if x.device is not device:
-                    if device is not None:
-                        raise DeviceError(_two_devices(op, inputs))
-                    device = x.device
-            else:
-                arrays.append(op.number(x, inputs))
-                origins.append(None)
-                wants += wants
-        if device is None:
-            return call(tensor_class(inputs[0]), *inputs[1:], **params)
         try:
-            if device.xp is np:
+            arrays, origins, wants, device = usual(*inputs)
+        except AttributeError:
+            device = None
+        if device is None:
+            arrays, origins, wants, device = _parts(op, inputs)
+            if device is None:
+                return call(tensor_class(inputs[0]), *inputs[1:], **params)
+        try:
+            if device.xp is not np:
+                y = there(device, partial(op.kernel, device.xp, *arrays, **params))
+            elif params:
                 y = value(np, *arrays, **params)
             else:
-                y = there(device, op.kernel, device.xp, *arrays, **params)
+                y = value(np, *arrays)
         except (ValueError, TypeError) as error:
             shapes = [getattr(a, "shape", ()) for a in arrays]
             kind = ValueError if isinstance(error, ValueError) else TypeError
@@ -247,16 +245,17 @@ def _function(op: Op) -> Callable[..., Any]:
                 wanted = wants & (wants - 1) and recording()
                 return _several(ys, device, wanted and node(wants, origins, arrays, ys, params))
             y, saved = y
-        if isinstance(y, np.generic):
+        if type(y) is not np.ndarray and isinstance(y, np.generic):
             y = np.asarray(y)
         if y.dtype is not FLOAT32 and not casts:
             y = _weak(y, arrays, value, device, params)
+        out = _new(tensor_class)
+        out._data, out.device, out._node, out._requires_grad = y, device, None, False
         if wants & (wants - 1) and recording():
-            kept = y if saved is None else saved
-            made = node(wants, origins, arrays, kept, params)
+            made = node(wants, origins, arrays, y if saved is None else saved, params)
             if made is not None:
-                return wrap(y, device, made)
-        out = wrap(y, device)
+                out._node, out._requires_grad = made, True
+                return out
         if y.base is not None:
             for x, array in zip(inputs, arrays, strict=True):
                 if y.base is array or y.base is getattr(array, "base", y):
@@ -281,6 +280,61 @@ def _function(op: Op) -> Callable[..., Any]:
     call.__signature__ = op.signature  # type: ignore[attr-defined]
     call.op, call.within = op, within  # type: ignore[attr-defined]
     return call
+
+
+def _parts(op: Op, inputs: Sequence[Any]) -> tuple[list[Any], list[Any], int, Any]:
+    """The arrays of inputs, where they come from, which want a gradient, and on what device.
+
+    What wants a gradient is one bit for each input, behind a leading one. There is no device where
+    all inputs are numbers.
+    """
+    arrays: list[Any] = []
+    origins: list[Any] = []
+    wants, device = 1, None
+    for x in inputs:
+        wants += wants
+        if not isinstance(x, Variable):
+            arrays.append(op.number(x, inputs))
+            origins.append(None)
+            continue
+        arrays.append(x._data)
+        origins.append(x._node or x)
+        wants += x._requires_grad
+        if x.device is not device:
+            if device is not None:
+                raise DeviceError(_two_devices(op, inputs))
+            device = x.device
+    return arrays, origins, wants, device
+
+
+# The same for what is usual, tensors on one device, without a loop; else AttributeError, or None.
+
+
+def _one(a: Any) -> Any:
+    return [a._data], [a._node or a], 2 + a._requires_grad, a.device
+
+
+def _two(a: Any, b: Any) -> Any:
+    device = a.device
+    return (
+        [a._data, b._data],
+        [a._node or a, b._node or b],
+        4 + 2 * a._requires_grad + b._requires_grad,
+        device if b.device is device else None,
+    )
+
+
+def _three(a: Any, b: Any, c: Any) -> Any:
+    device = a.device
+    return (
+        [a._data, b._data, c._data],
+        [a._node or a, b._node or b, c._node or c],
+        8 + 4 * a._requires_grad + 2 * b._requires_grad + c._requires_grad,
+        device if b.device is device is c.device else None,
+    )
+
+
+USUAL: dict[int, Callable[..., Any]] = {1: _one, 2: _two, 3: _three}
 
 
 def op(*derivatives: Callable[..., Any] | None, **options: Any) -> Callable[[Any], Any]:
@@ -316,13 +370,13 @@ def _several(ys: Any, device: Any, node: Any) -> tuple[Any, ...]:
     return pick_each(ys, device, (*node[:4], ys, *node[5:]))
 
 
-def there(device: Any, function: Callable[..., Any], *args: Any, **params: Any) -> Any:
+def there(device: Any, function: Callable[..., Any], *args: Any) -> Any:
     """Call a function where new arrays land on this device, which with one GPU they always do."""
     try:
         if not device.guarded:
-            return function(*args, **params)
+            return function(*args)
         with device.activate():
-            return function(*args, **params)
+            return function(*args)
     except MemoryError as error:
         raise out_of_memory(device, error) from None
 
@@ -382,10 +436,11 @@ class Plan:
     A fused operation keeps all, for its composition. `terms` are pairs of an input and its
     derivative; `on_numpy` are the terms and what they have in common, `elsewhere` both as kernels,
     for GPUs and observers; `fills` are the inputs whose derivative writes into an array given as
-    out.
+    out. Only where it `broadcasts`, which tuned operations do not, has broadcasting to be undone.
     """
 
     __slots__ = (
+        "broadcasts",
         "elsewhere",
         "fills",
         "keep_output",
@@ -416,6 +471,7 @@ class Plan:
         ]
         arrives = op.arrives and Kernel(op.arrives, name=back, traced=False)
         self.on_numpy, self.elsewhere = (self.terms, op.arrives), (kernels, arrives)
+        self.broadcasts = op.composition is None
         self.keep_output = any(output for output, _ in read)
         if op.arrives:
             self.keep_output |= _reads(op.arrives, 0)[0]

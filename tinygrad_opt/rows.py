@@ -10,6 +10,7 @@ Order: the gradient · the operation that makes it.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 from . import ops
@@ -61,7 +62,7 @@ class RowGradient(Tensor):
     def coalesce(self) -> RowGradient:
         """The same gradient, every row named once, in order; waits for a GPU."""
         xp = self.device.xp
-        rows, places = there(self.device, xp.unique, self.indices, return_inverse=True)
+        rows, places = there(self.device, partial(xp.unique, self.indices, return_inverse=True))
         shape = (len(rows), *self._shape[1:])
         values = there(self.device, _added_up, xp, self.values, places, shape)
         return RowGradient(rows, values, self._shape, self.device)

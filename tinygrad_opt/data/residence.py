@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ..device import Device, OutOfMemory
@@ -34,7 +35,7 @@ class OnDevice:
 
     def batch(self, rows: Any) -> list[Any]:
         """These rows of each array."""
-        return [there(self.device, array.take, rows, axis=0) for array in self.arrays]
+        return [there(self.device, array.take, rows, 0) for array in self.arrays]
 
 
 class OnHost:
@@ -49,7 +50,7 @@ class OnHost:
         self.turn = 0
         self.ring = [
             (
-                there(device, device.xp.cuda.Event, disable_timing=True),
+                there(device, partial(device.xp.cuda.Event, disable_timing=True)),
                 [device.staging((size, *array.shape[1:]), array.dtype) for array in arrays],
             )
             for _ in range(DEPTH)

@@ -209,8 +209,8 @@ def batch_norm(
                 "two. Use a larger batch, or eval()."
             )
         if running_mean is not None and running_var is not None:
-            there(x.device, _move, running_mean, momentum, x._data.mean, axis=axes)
-            there(x.device, _move, running_var, momentum, x._data.var, axis=axes, ddof=1)
+            there(x.device, _move, running_mean, momentum, x._data.mean, {"axis": axes})
+            there(x.device, _move, running_var, momentum, x._data.var, {"axis": axes, "ddof": 1})
         y = _standardize(x, axis=axes, eps=eps)
     elif running_mean is None or running_var is None:
         raise ValueError("batch_norm: without running statistics it must be training.")
@@ -231,6 +231,6 @@ def _scale_and_shift(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> T
     return y if bias is None else y + bias
 
 
-def _move(running: Tensor, momentum: Any, of_batch: Callable[..., Any], **options: Any) -> None:
-    running._data += momentum * (of_batch(**options) - running._data)
+def _move(running: Tensor, momentum: Any, of_batch: Callable[..., Any], how: Any) -> None:
+    running._data += momentum * (of_batch(**how) - running._data)
     changed([running], "batch_norm")

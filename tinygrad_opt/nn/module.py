@@ -6,6 +6,7 @@ Order: calling and hooks · changing all parts · saving · printing · helpers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -218,7 +219,7 @@ def _converted(tensor: Tensor, targets: tuple[Any, ...]) -> tuple[Any, Device]:
                 f"to: a module cannot become {np.dtype(target)}; it needs floats to learn."
             )
         elif array.dtype.kind == "f":
-            array = there(device, array.astype, np.dtype(target), copy=False)
+            array = there(device, partial(array.astype, np.dtype(target), copy=False))
     return array, device
 
 

@@ -27,9 +27,15 @@ def _definition(logits, labels, ignore_index=-100):
     return sum(where(counts, -picked, 0.0)) / sum(astype(counts, logits.dtype))
 
 
-@Kernel
 def _scaled(xp, gradient, g, count):
     return gradient * (g / count)
+
+
+def _scaled_by_a_number(xp, gradient, g, count):
+    return gradient * (g.item() / float(count))  # quicker than by an array without axes
+
+
+_scaled = Kernel(_scaled, numpy=_scaled_by_a_number)
 
 
 def _back(xp, g, saved, logits, labels, ignore_index=-100):
@@ -63,7 +69,7 @@ def cross_entropy(xp, logits, labels, ignore_index=-100):
     index = labels.astype(place.dtype, copy=False) * n + place  # in uint8, label · n overflows
     losses = xp.log(total) - z.reshape(-1)[index]
     p /= total
-    p.reshape(-1)[index] -= 1
+    p.reshape(-1)[index] -= ones(xp, (), p.dtype)
     if not all_count:
         factor = xp.where(classes, counts, math.nan).astype(logits.dtype)
         losses, p = xp.where(counts, losses * factor, 0), xp.where(counts, p * factor, 0)

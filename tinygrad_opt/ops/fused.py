@@ -8,6 +8,8 @@ Order: linear · softmax and its logarithm · squared error · normalization.
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..constants import ones, zero
 from ..kernels import Kernel
 from ..operation import fused
@@ -26,6 +28,8 @@ __all__ = [
     "mse_loss",
     "standardize",
 ]
+
+SIGN_PAYS = 1024  # elements up to which a sign in floats is a quicker mask than truths
 
 # ---- linear -----------------------------------------------------------------------------------
 
@@ -54,27 +58,27 @@ def _explain_linear(name, x, weight, bias=(), **params):
     )
 
 
-def _product(a, b, out):
-    """a b, written into an array if one is given."""
-    return a.dot(b) if out is None or a.dtype != b.dtype else a.dot(b, out)
-
-
 _linear_derivatives = (  # they get g as rows
-    lambda xp, g, y, x, weight, bias: g.dot(weight).reshape(x.shape),
-    lambda xp, g, y, x, weight, bias, out=None: _product(g.T, _rows(x), out),
-    lambda xp, g, y, x, weight, bias, out=None: _product(ones(xp, len(g), g.dtype), g, out),
+    lambda xp, g, y, x, weight, bias: (
+        g.dot(weight) if x.ndim == 2 else g.dot(weight).reshape(x.shape)
+    ),
+    lambda xp, g, y, x, weight, bias, out=None: g.T.dot(
+        x if x.ndim == 2 else _rows(x), out if x.dtype is g.dtype else None
+    ),
+    lambda xp, g, y, x, weight, bias, out=None: ones(xp, len(g), g.dtype).dot(g, out),
 )
 
 
 def _weighted(x, weight, bias):
     """x Wᵀ as rows, to which this bias can be added."""
-    check_same_float("linear", x, weight)
-    y = _rows(x).dot(weight.T)
+    if x.dtype is not weight.dtype:
+        check_same_float("linear", x, weight)
     if bias is not None:
-        check_same_float("linear", weight, bias)
-        if bias.shape != y.shape[1:]:
+        if bias.dtype is not weight.dtype:
+            check_same_float("linear", weight, bias)
+        if bias.ndim != 1 or len(bias) != len(weight):
             raise ValueError("the bias would be broadcast")
-    return y
+    return (x if x.ndim == 2 else _rows(x)).dot(weight.T)
 
 
 @fused(
@@ -104,24 +108,28 @@ def _relu_back(xp, g, y):
     return g * (y > 0)
 
 
-def _relu_back_without_conversions(xp, g, y):
-    return xp.multiply(g, y > zero(xp, y.dtype))
+def _relu_back_on_numpy(xp, g, y):
+    mask = xp.sign(y) if y.size <= SIGN_PAYS else y > zero(xp, y.dtype)  # floats or truths
+    return xp.multiply(g, mask)
 
 
 _add_then_relu = Kernel(_add_then_relu, numpy=_add_then_relu_in_place)
-_relu_back = Kernel(_relu_back, numpy=_relu_back_without_conversions)
+_relu_back = Kernel(_relu_back, numpy=_relu_back_on_numpy)
 
 
 @fused(
     lambda x, weight, bias=None: relu(_linear(x, weight, bias)),
     *_linear_derivatives,
-    arrives=lambda xp, g, y: _rows(_relu_back(xp, g, y)),
+    arrives=lambda xp, g, y: _rows((_relu_back_on_numpy if xp is np else _relu_back)(xp, g, y)),
     explain=_explain_linear,
 )
 def linear_relu(xp, x, weight, bias=None):
     """max(x Wᵀ + b, 0), a layer and its activation in one pass: shapes as `linear`."""
     y = _weighted(x, weight, bias)
-    y = xp.maximum(y, zero(xp, y.dtype), out=y) if bias is None else _add_then_relu(xp, y, bias)
+    if bias is None:
+        y = xp.maximum(y, zero(xp, y.dtype), out=y)
+    else:
+        y = (_add_then_relu_in_place if xp is np else _add_then_relu)(xp, y, bias)
     return y if x.ndim == 2 else y.reshape(*x.shape[:-1], weight.shape[0])
 
 
@@ -168,15 +176,21 @@ def _mse_loss(prediction, target):
     return mean(multiply(difference, difference))
 
 
+def _scaled(xp, difference, g, factor):
+    g = g.item() if xp is np else g  # a number is quicker there than an array without axes
+    return difference * (g * factor / max(1, difference.size))
+
+
 @fused(
     _mse_loss,
-    lambda xp, g, difference, prediction, target: difference * (g * 2 / max(1, difference.size)),
-    lambda xp, g, difference, prediction, target: difference * (g * -2 / max(1, difference.size)),
+    lambda xp, g, difference, prediction, target: _scaled(xp, difference, g, 2),
+    lambda xp, g, difference, prediction, target: _scaled(xp, difference, g, -2),
 )
 def mse_loss(xp, prediction, target):
     """mean (prediction − target)², of two tensors of one shape."""
-    check_same_shape("mse_loss", prediction, target)
-    check_same_float("mse_loss", prediction, target)
+    if prediction.shape != target.shape or prediction.dtype is not target.dtype:
+        check_same_shape("mse_loss", prediction, target)
+        check_same_float("mse_loss", prediction, target)
     difference = prediction - target
     flat = difference.reshape(-1)
     return flat.dot(flat) / flat.size, difference

@@ -189,9 +189,8 @@ class Optimizer:
         """RuntimeError for parameters that got into a group by another way than our own."""
         known = len(self.param_groups) == len(self._storages)
         for storage, group in zip(self._storages, self.param_groups):
-            params = group["params"]
-            known = known and len(params) == len(storage.params)
-            known = known and all(map(operator.is_, params, storage.params))
+            now, then = group["params"], storage.params
+            known = known and len(now) == len(then) and all(map(operator.is_, now, then))
         if not known:
             raise RuntimeError(
                 f"{type(self).__name__}: parameters of param_groups were changed by hand, which "

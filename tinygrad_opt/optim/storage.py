@@ -39,7 +39,10 @@ class Storage:
         """Take in gradients and rebound parameters, which may have moved to other devices."""
         try:
             for flat in self.flats:
-                there(flat.device, flat.gather)
+                if flat.device.guarded:
+                    there(flat.device, flat.gather)
+                else:
+                    flat.gather()
         except Moved:
             entries = {p: self.entry(p) for p in self.params}
             self.sort()
@@ -50,7 +53,10 @@ class Storage:
         """Take one step with the options of the group."""
         values = self.read(group)
         for flat in self.flats:
-            there(flat.device, flat.advance, values)
+            if flat.device.guarded:
+                there(flat.device, flat.advance, values)
+            else:
+                flat.advance(values)
 
     def arrays(self, group: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """p, g and state of the parameters that are about to move, many in one array."""

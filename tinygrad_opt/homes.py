@@ -1,0 +1,42 @@
+"""Where an optimizer wants gradients written: places in its buffer, which backward fills if free.
+
+A place is not free while somebody holds the gradient of an earlier pass, or a view of it: that one
+stays what it was. So references are counted.
+"""
+
+from __future__ import annotations
+
+from sys import getrefcount
+from typing import Any
+
+import numpy as np
+
+
+class Home:
+    """The place for the gradient of a parameter; `view` is the array of it that is meant."""
+
+    __slots__ = ("__weakref__", "array", "view")
+
+    def __init__(self, array: Any, view: Any) -> None:
+        self.array, self.view = array, view
+
+    def room(self) -> Any:
+        """The array, or None while somebody holds it."""
+        return self.array if getrefcount(self.array) == FREE else None
+
+
+def _references(home: Home) -> int:
+    return getrefcount(home.array)
+
+
+FREE = _references(Home(np.empty(0), None))  # the home's own, and the one that is counted
+
+
+def room_for(leaf: Any) -> Any:
+    """Where a leaf without a gradient wants it written, or None."""
+    if leaf._home is None or leaf.grad is not None:
+        return None
+    home = leaf._home()
+    if home is None or home.view is not leaf._data or getrefcount(home.array) != FREE:
+        return None  # its optimizer is gone, or it has other values, perhaps on another device
+    return home.array

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-DEVICES = {"gpu": ["cuda"], "kernels": ["kernels"], "oracle": ["cpu"]}
+DEVICES = {"gpu": ["cuda"], "kernels": ["kernels"], "oracle": ["cpu"], "fast": ["cpu"]}
 
 
 def selected(config: pytest.Config) -> list[str]:

@@ -70,6 +70,20 @@ def doctor(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, tuple[str
     return code, {name: (row["found"], row["says"]) for name, row in report.items()}
 
 
+@on_cpu
+def test_the_number_of_threads_is_shown_and_what_is_none_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_cupy(monkeypatch)
+    monkeypatch.setenv("TINYGRAD_OPT_THREADS", "3")
+    code, report = doctor(capsys)
+    assert (code, report["threads"][0]) == (0, "3")
+    monkeypatch.setenv("TINYGRAD_OPT_THREADS", "abc")
+    code, report = doctor(capsys)
+    assert (code, report["threads"][0]) == (1, "wrong")
+    assert report["threads"][1].startswith("TINYGRAD_OPT_THREADS is 'abc'; it has to be a number")
+
+
 # ---- before CuPy ------------------------------------------------------------------------------
 
 

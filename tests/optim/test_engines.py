@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.optim.family import ELEMENTWISE, ENTRIES
 from tinygrad_opt import Tensor, optim
 from tinygrad_opt.optim import Optimizer
 from tinygrad_opt.optim.engine import blocks
@@ -43,6 +44,12 @@ pytestmark = pytest.mark.on("cpu")  # what engines on the CPU share is seen ther
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 
 
+@pytest.fixture(params=["blocks", pytest.param("numba", marks=pytest.mark.fast)])
+def traced(request: pytest.FixtureRequest) -> str:
+    """The engines that run a program on the CPU."""
+    return str(request.param)
+
+
 def program_of(optimizer: Optimizer, carry: bool, t: int = 3, first: bool = False) -> Any:
     group = optimizer.param_groups[0]
     rule = rule_of(type(optimizer), tuple(optimizer.defaults))
@@ -70,6 +77,15 @@ def walk(make: Any, engine: str, dtype: str, steps: int = 7, **options: Any) -> 
         optimizer.step()
         states = [optimizer.state_of(p) for p in params]
         yield [np.array(p.data) for p in params] + [np.array(a) for s in states for a in s.values()]
+
+
+class Plain(Optimizer):
+    """A base for rules that are written in these tests."""
+
+    def __init__(
+        self, params: Any, lr: float = 0.1, limit: float = 2.0, engine: Any = None
+    ) -> None:
+        super().__init__(params, {"lr": lr, "limit": limit}, {"engine": engine})
 
 
 # ---- blocks against the reference -------------------------------------------------------------
@@ -119,11 +135,56 @@ def test_with_factors_carried_outward_one_step_is_within_four_units(
 
 
 @pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 65_535, 65_536, 131_071, 131_072, 150_001])
-def test_blocks_cover_every_element_once(size: int) -> None:
+def test_every_element_moves_once(size: int, traced: str) -> None:
     w = Tensor(np.arange(size, dtype=np.float32), requires_grad=True)
     w.grad = Tensor(np.ones(size, np.float32))
-    optim.SGD([w], lr=1.0).step()
+    optim.SGD([w], lr=1.0, engine=traced).step()
     np.testing.assert_array_equal(w.data, np.arange(size) - 1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["adam", "rprop"])
+def test_threads_and_blocks_change_no_bit(
+    name: str, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "SHARED_BLOCK", 16 * np.dtype(dtype).itemsize)
+    found = []
+    for shared, count in ((10**9, 1), (0, 1), (0, 2), (0, 3)):
+        monkeypatch.setattr(blocks, "SHARED", shared)
+        monkeypatch.setenv("TINYGRAD_OPT_THREADS", str(count))
+        *_, last = walk(ENTRIES[name], "blocks", dtype)
+        found.append(last)
+    for other in found[1:]:
+        for a, b in zip(other, found[0], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_a_number_of_threads_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINYGRAD_OPT_THREADS", "abc")
+    w = Tensor(np.zeros(blocks.SHARED, np.float32), requires_grad=True)
+    w.grad = Tensor(np.ones(blocks.SHARED, np.float32))
+    with pytest.raises(ValueError, match="TINYGRAD_OPT_THREADS is 'abc'; it has to be a number"):
+        optim.SGD([w], engine="blocks").step()
+
+
+class Choice(Plain):
+    @staticmethod
+    def rule(xp, p, g, *, lr, limit):  # type: ignore
+        both = xp.where(g > 0, xp.where(p > 0, p, g), xp.where(p == 0, limit, -p))
+        return p + xp.where(g == g, both, lr)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_choice_takes_either_number_as_it_is(dtype: str, traced: str) -> None:
+    special = [0.0, -0.0, 1e-40, 3e38, np.inf, -np.inf, np.nan, 0.5, -1.0]
+    found = []
+    for engine in (traced, "reference"):
+        w = Tensor(np.repeat(np.array(special, dtype), len(special)), requires_grad=True)
+        w.grad = Tensor(np.tile(np.array(special, dtype), len(special)))
+        with np.errstate(all="ignore"):
+            Choice([w], engine=engine).step()
+        found.append(w.data)
+    np.testing.assert_array_equal(*found)
 
 
 # ---- programs ---------------------------------------------------------------------------------
@@ -135,6 +196,49 @@ def test_every_rule_costs_its_number_of_array_calls(variant: str) -> None:
     optimizer = make(weights(), **options)
     assert len(program_of(optimizer, carry=True).steps) == carried
     assert len(program_of(optimizer, carry=False).steps) == written
+
+
+COSTS = {  # array calls of a step, once started, with factors carried outward
+    "sgd": 2,
+    "momentum": 4,
+    "nesterov": 6,
+    "asgd": 4,
+    "qhm": 8,
+    "aggmo": 10,
+    "optimisticgd": 5,
+    "rprop": 12,
+    "signsgd": 3,
+    "signum": 6,
+    "tiger": 7,
+    "lion": 9,
+    "adagrad": 7,
+    "rmsprop": 9,
+    "adadelta": 15,
+    "ftrl": 15,
+    "adam": 12,
+    "adamw": 13,
+    "adamax": 10,
+    "nadam": 15,
+    "radam": 12,
+    "adabelief": 14,
+    "yogi": 14,
+    "adopt": 13,
+    "adan": 22,
+    "ademamix": 21,
+    "sgdschedulefree": 6,
+    "adamwschedulefree": 17,
+}
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_every_rule_of_the_registry_has_its_cost(name: str) -> None:
+    w = Tensor(np.ones(3), requires_grad=True)
+    optimizer = ENTRIES[name]([w], engine="blocks")
+    for _ in range(8):
+        w.grad = Tensor(np.ones(3))
+        optimizer.step()
+    engine = optimizer._storages[0].flats[0].runs[0].engine
+    assert len(engine.program.steps) == COSTS[name]
 
 
 def test_the_program_of_adam_prints_as_a_reader_would_write_it() -> None:
@@ -175,7 +279,7 @@ def test_numbers_that_depend_on_options_are_apart_from_those_of_the_step() -> No
     assert program.settle(0.5, 0.0, 0.25, 0, False, False) is None, "nor for no momentum"
 
 
-def test_a_rule_is_traced_once_for_all_optimizers_of_its_class() -> None:
+def test_a_rule_is_traced_once_for_all_optimizers_of_its_class(traced: str) -> None:
     traced = []
 
     class Once(optim.SGD):
@@ -198,19 +302,10 @@ def test_a_rule_is_traced_once_for_all_optimizers_of_its_class() -> None:
 # ---- rules that ask more of the tracer --------------------------------------------------------
 
 
-class Plain(Optimizer):
-    """A base for rules that are written in these tests."""
-
-    def __init__(
-        self, params: Any, lr: float = 0.1, limit: float = 2.0, engine: Any = None
-    ) -> None:
-        super().__init__(params, {"lr": lr, "limit": limit}, {"engine": engine})
-
-
-def agree(kind: type[Plain], steps: int = 8, start: Any = None, **options: Any) -> Any:
+def agree(kind: type[Plain], traced: str, steps: int = 8, start: Any = None, **options: Any) -> Any:
     """The last parameters; both engines must reach them, to a rounding."""
     found = []
-    for engine in ("reference", "blocks"):
+    for engine in ("reference", traced):
         w = Tensor(np.array([0.5, -1.0, 2.0, 0.0]) if start is None else start, requires_grad=True)
         optimizer = kind([w], engine=engine, **options)
         rng = np.random.default_rng(3)
@@ -224,7 +319,7 @@ def agree(kind: type[Plain], steps: int = 8, start: Any = None, **options: Any) 
     return found[0][0]
 
 
-def test_branches_on_the_step_give_one_program_for_each_answer() -> None:
+def test_branches_on_the_step_give_one_program_for_each_answer(traced: str) -> None:
     class Rectified(Plain):
         state = {"m": "m"}
 
@@ -235,12 +330,12 @@ def test_branches_on_the_step_give_one_program_for_each_answer() -> None:
                 return p - lr * m / (1 - 0.9**t), m
             return p - min(lr, limit) * g, m
 
-    agree(Rectified)
+    agree(Rectified, traced)
     rule = rule_of(Rectified, tuple(Rectified(weights()).defaults))
     assert len(rule.programs[True]) == 2
 
 
-def test_old_state_may_be_read_after_the_new_one_is_known() -> None:
+def test_old_state_may_be_read_after_the_new_one_is_known(traced: str) -> None:
     class Lion(Plain):
         state = {"m": "exp_avg"}
 
@@ -249,10 +344,10 @@ def test_old_state_may_be_read_after_the_new_one_is_known() -> None:
             new = 0.99 * m + 0.01 * g
             return p - lr * xp.sign(0.9 * m + 0.1 * g), new
 
-    agree(Lion)
+    agree(Lion, traced)
 
 
-def test_state_may_change_places_and_be_the_gradient() -> None:
+def test_state_may_change_places_and_be_the_gradient(traced: str) -> None:
     class Previous(Plain):
         state = {"a": "a", "b": "b", "c": "c", "d": "d"}
 
@@ -260,10 +355,10 @@ def test_state_may_change_places_and_be_the_gradient() -> None:
         def rule(xp, p, g, a, b, c, d, *, lr):  # type: ignore
             return p - lr * (a + 2 * b + g), b + 1, a, g, g
 
-    agree(Previous)
+    agree(Previous, traced)
 
 
-def test_choices_between_arrays_are_made_element_by_element() -> None:
+def test_choices_between_arrays_are_made_element_by_element(traced: str) -> None:
     class Choosy(Plain):
         state = {"s": "s"}
 
@@ -274,17 +369,17 @@ def test_choices_between_arrays_are_made_element_by_element() -> None:
             step = xp.minimum(xp.abs(g), 3 - s) * (g != 0) + (p >= -g) * 2 - 1 / (4 + s**2)
             return p - lr * step * xp.square(s) ** 0.5 + 2.0**-s * 0 * -xp.maximum(g, 0), s
 
-    agree(Choosy)
+    agree(Choosy, traced)
 
 
-def test_powers_are_the_faster_functions_that_numpy_takes() -> None:
+def test_powers_are_the_faster_functions_that_numpy_takes(traced: str) -> None:
     class Powers(Plain):
         @staticmethod
         def rule(xp, p, g, *, lr, limit):  # type: ignore
             q = p * p + 1
             return lr * (q**limit + q**1 + q**0.5 + q**-1 + q**1.5) + g
 
-    agree(Powers, steps=1, limit=2)
+    agree(Powers, traced, steps=1, limit=2)
     operations = [s.operation for s in program_of(Powers(weights(), limit=2), True).steps]
     assert operations.count("square") == 2
     assert [o for o in operations if o in ("sqrt", "reciprocal", "power")] == [
@@ -294,16 +389,16 @@ def test_powers_are_the_faster_functions_that_numpy_takes() -> None:
     ]
 
 
-def test_factors_are_carried_only_where_they_are_positive() -> None:
+def test_factors_are_carried_only_where_they_are_positive(traced: str) -> None:
     class Signed(Plain):
         @staticmethod
         def rule(xp, p, g, *, lr, limit):  # type: ignore
             q = limit * (p * p + 1)
             return p + lr * (xp.sqrt(-limit * -q) + g / q + (limit * g - 1) + (lr * g - 1))
 
-    agree(Signed, limit=2.0)
-    agree(Signed, limit=-2.0)
-    agree(Signed, lr=0.0)
+    agree(Signed, traced, limit=2.0)
+    agree(Signed, traced, limit=-2.0)
+    agree(Signed, traced, lr=0.0)
 
 
 def test_what_is_computed_twice_is_called_once_and_what_is_unused_never() -> None:
@@ -323,7 +418,7 @@ def test_what_is_computed_twice_is_called_once_and_what_is_unused_never() -> Non
     ]
 
 
-def test_what_does_not_change_costs_nothing() -> None:
+def test_what_does_not_change_costs_nothing(traced: str) -> None:
     class Still(Plain):
         state = {"m": "m"}
 
@@ -333,7 +428,7 @@ def test_what_does_not_change_costs_nothing() -> None:
 
     optimizer = Still(weights())
     assert program_of(optimizer, carry=True).steps == []
-    assert agree(Still).tolist() == [0.5, -1.0, 2.0, 0.0]
+    assert agree(Still, traced).tolist() == [0.5, -1.0, 2.0, 0.0]
 
 
 def test_options_that_may_be_none_or_a_number_have_a_program_for_each() -> None:

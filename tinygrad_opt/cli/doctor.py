@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import os
 import platform
 from typing import Any
 
 from .. import __version__
 from ..data import cache_folder, verify
+from ..threads import THREADS, cores, threads
 from . import gpu
 from .console import Console
 
@@ -23,7 +23,7 @@ EXTRAS = {
     "numba": "optional: pip install 'tinygrad-opt[fast]'",
 }
 
-DAMAGED = "damaged"
+DAMAGED, WRONG = "damaged", "wrong"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,14 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    """Print a line for each thing looked at; exit code 1 for damaged data or a GPU that fails."""
+    """A line for each thing looked at; exit code 1 for damaged data, wrong settings, a bad GPU."""
     rows = [
         ["tinygrad_opt", __version__, "ok"],
         ["python", platform.python_version(), f"{platform.system()} {platform.machine()}"],
         *(_package(name, "required: pip install tinygrad-opt") for name in ("numpy", "rich")),
         *(_package(name, hint) for name, hint in EXTRAS.items()),
         *gpu.rows(),
-        ["threads", str(os.cpu_count()), "OPENBLAS_NUM_THREADS=1 is best for small networks"],
+        ["cores", str(cores()), "OPENBLAS_NUM_THREADS=1 is best for small networks"],
+        ["threads", *_threads()],
         ["data", *_data()],
         ["downloads", str(cache_folder()), "TINYGRAD_OPT_DATA sets another folder"],
     ]
@@ -46,7 +47,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         console.document({name: {"found": found, "says": says} for name, found, says in rows})
     else:
         console.table(["", "found", "says"], rows)
-    return int(any(found in (gpu.FAILS, DAMAGED) for _, found, _ in rows))
+    return int(any(found in (gpu.FAILS, DAMAGED, WRONG) for _, found, _ in rows))
 
 
 def _package(name: str, hint: str) -> list[Any]:
@@ -54,6 +55,13 @@ def _package(name: str, hint: str) -> list[Any]:
         return [name, importlib.metadata.version(name), "ok"]
     except importlib.metadata.PackageNotFoundError:
         return [name, "no", hint]
+
+
+def _threads() -> list[str]:
+    try:
+        return [str(threads()), f"share a long step of an optimizer; {THREADS} sets another number"]
+    except ValueError as error:
+        return [WRONG, str(error)]
 
 
 def _data() -> list[str]:

@@ -4,7 +4,7 @@ A parameter's array is a view of the buffer, so one call moves all of them. The 
 truth: where somebody gave it another array, the values are taken in and the view is put back.
 Its gradient is computed right into its place, or copied there where it lies somewhere else.
 
-Order: buffers · homes of gradients · runs · Flat.
+Order: buffers · runs · Flat.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, groupby
 from math import prod
-from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
 from ..device import Device
+from ..homes import Home
 from ..operation import Variable, changed
-from .engine import ENGINES, Engine, default_engine
+from .denormals import INTERVAL, guard_for
+from .engine import ENGINES, default_engine
+from .engine.base import Engine
 from .parameters import check_gradient
 from .rule import Rule, each
 
@@ -52,30 +54,6 @@ def part_of(flat: Any, start: int, shape: tuple[int, ...]) -> Any:
         raw: Any = flat.base
         return np.ndarray(shape, flat.dtype, raw.base, flat.ctypes.data - raw.ctypes.data + offset)
     return type(flat)(shape, flat.dtype, flat.data + offset)
-
-
-class Home:
-    """Where the gradient of a parameter belongs. It may be written there while the place is free.
-
-    It is not while somebody holds the gradient of an earlier pass, or a view of it: that one stays
-    what it was. `view` is the array of the parameter that is meant.
-    """
-
-    __slots__ = ("__weakref__", "array", "view")
-
-    def __init__(self, array: Any, view: Any) -> None:
-        self.array, self.view = array, view
-
-    def holders(self) -> int:
-        """How many references to the array there are."""
-        return getrefcount(self.array)
-
-    def room(self) -> Any:
-        """The array, or None while somebody holds it."""
-        return self.array if self.holders() == FREE else None
-
-
-FREE = Home(np.empty(0), None).holders()  # its own, and the one that is counted
 
 
 def same_shape(owner: str, who: str, p: Variable, shape: tuple[int, ...]) -> None:
@@ -116,9 +94,11 @@ class Flat:
     ) -> None:
         self.params, self.labels, self.rule = list(params), list(labels), rule
         self.device, self.dtype = params[0].device, params[0]._data.dtype
-        self.kind = ENGINES[engine or default_engine(self.device, self.dtype)]
         self.shapes = [p._data.shape for p in params]
         self.bounds = [0, *accumulate(map(prod, self.shapes))]
+        usual = default_engine(self.device, self.dtype, self.bounds[-1])
+        self.kind = ENGINES[engine or usual]
+        self.guard = guard_for(rule, self.device, self.dtype)
         self.p, self.g = self.buffer(0), self.buffer(1)
         self.state: dict[str, Any] = {}
         self.apart: list[dict[str, Any]] = [{} for _ in params]  # state of other shapes
@@ -195,10 +175,9 @@ class Flat:
                 if p._data is not view:
                     return False
                 if g is not home.array:
-                    room = home.room()
-                    if room is None or g.shape != shape:
+                    if home.room() is None or g.shape != shape:
                         return False
-                    room[...] = g
+                    home.array[...] = g
         except (AttributeError, TypeError, ValueError):
             return False
         return True
@@ -247,6 +226,8 @@ class Flat:
                 run.t += 1
                 engine = run.engine or self.equip(run)
                 run.scalars = engine(run.t, run.first, run.scalars, values)
+                if not run.t % INTERVAL and self.guard:
+                    self.guard(self.part(run, self.letters), run.t, run.scalars, values)
                 if run.first:
                     run.made, run.first, settled = run.made.union(self.letters), False, True
         if settled and len(self.runs) > 1:
@@ -260,9 +241,7 @@ class Flat:
         for run in self.runs:
             if run.moves:
                 run.engine = run.engine or self.equip(run)
-                part = slice(self.bounds[run.start], self.bounds[run.stop])
-                flat = {"p": self.p, "g": self.g} | self.state
-                yield {name: array[part] for name, array in flat.items()}
+                yield self.part(run, ("p", "g", *self.state))
 
     def use(self, values: tuple[Any, ...]) -> None:
         """Keep the state that these options ask for from now on."""
@@ -274,13 +253,10 @@ class Flat:
 
     def equip(self, run: Run) -> Engine:
         """Make what state is missing, and an engine for this run's part of all buffers."""
-        part = slice(self.bounds[run.start], self.bounds[run.stop])
-        arrays = {"p": self.p[part], "g": self.g[part]}
         for letter in self.letters:
             if letter not in run.made:
-                self.make(letter, run, part)
-            if letter in self.state:
-                arrays[letter] = self.state[letter][part]
+                self.make(letter, run)
+        arrays = self.part(run, ("p", "g", *self.letters))
         key = run.start, run.stop, self.letters
         if key not in self.engines:
             if len(self.engines) == KNOWN:
@@ -290,8 +266,15 @@ class Flat:
         run.engine = self.engines[key]
         return run.engine
 
-    def make(self, letter: str, run: Run, part: slice) -> None:
+    def part(self, run: Run, letters: Sequence[str]) -> dict[str, Any]:
+        """What belongs to a run in the flat buffers of these letters, of those that have one."""
+        flat = {"p": self.p, "g": self.g} | self.state
+        part = slice(self.bounds[run.start], self.bounds[run.stop])
+        return {letter: flat[letter][part] for letter in letters if letter in flat}
+
+    def make(self, letter: str, run: Run) -> None:
         """Put the state with this letter where it begins."""
+        part = slice(self.bounds[run.start], self.bounds[run.stop])
         rule, options = self.rule, dict(zip(self.rule.options, self.values or ()))
         with self.device.activate():
             if letter in rule.apart:

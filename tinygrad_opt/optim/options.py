@@ -19,8 +19,10 @@ class Flags(TypedDict, total=False):
     """What most optimizers accept besides the numbers of their rule.
 
     `maximize` climbs. `foreach=False` or `engine="reference"` runs the rule as it stands, tensor by
-    tensor; `engine="blocks"` runs it over flat buffers, the default on a CPU. `differentiable=True`
-    runs it on Tensors and records it. `fused` and `capturable` are kept for PyTorch's checkpoints.
+    tensor; `engine="blocks"` runs it over flat buffers, the default on a CPU, and `engine="numba"`
+    as a compiled loop, the default there for many parameters where Numba is installed; without it
+    one line in the log says so and blocks do the work. `differentiable=True` runs it on Tensors and
+    records it. `fused` and `capturable` are kept for PyTorch's checkpoints.
     """
 
     maximize: bool

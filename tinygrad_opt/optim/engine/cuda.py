@@ -8,32 +8,21 @@ changes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...kernels import elementwise_kernel, identifier
 from ...tracing import Program, cuda
+from .base import Engine
 from .trace import program_for
-
-if TYPE_CHECKING:
-    from ..rule import Rule
 
 AHEAD = 256  # rows of the table, once the options have held for a step
 
 
-class Cuda:
+class Cuda(Engine):
     """Run the program as one kernel on p and its state, in place."""
 
-    def __init__(
-        self,
-        rule: Rule,
-        xp: Any,
-        arrays: dict[str, Any],
-        shapes: list[tuple[int, ...]],
-        apart: list[dict[str, Any]],
-    ) -> None:
-        self.rule, self.xp, self.arrays = rule, xp, arrays
-        self.options: tuple[Any, ...] | None = None
-        self.program: Program | None = None
+    def __init__(self, *made_for: Any) -> None:
+        super().__init__(*made_for)
         self.scalars: list[tuple[Any, ...]] = []  # before each row's step, and after the last
         self.begin, self.first, self.rows = 0, False, 0
 

@@ -5,32 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import accumulate, pairwise
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from ..rule import Rule
+from .base import Engine
 
 
-class Reference:
+class Reference(Engine):
     """Call the rule on whole tensors and write what it returns; the engine to debug a rule with.
 
     The only one for rules that need whole tensors; they do not see empty ones.
     """
 
-    def __init__(
-        self,
-        rule: Rule,
-        xp: Any,
-        arrays: dict[str, Any],
-        shapes: list[tuple[int, ...]],
-        apart: list[dict[str, Any]],
-    ) -> None:
-        self.rule, self.xp = rule, xp
-        bounds = pairwise(accumulate(map(prod, shapes), initial=0))
+    def __init__(self, *made_for: Any) -> None:
+        super().__init__(*made_for)
+        bounds = pairwise(accumulate(map(prod, self.shapes), initial=0))
         self.tensors = [
-            ({name: array[start:stop].reshape(shape) for name, array in arrays.items()}, own)
-            for shape, (start, stop), own in zip(shapes, bounds, apart)
-            if start < stop or not rule.whole
+            ({name: array[start:stop].reshape(shape) for name, array in self.arrays.items()}, own)
+            for shape, (start, stop), own in zip(self.shapes, bounds, self.apart)
+            if start < stop or not self.rule.whole
         ]
 
     def __call__(

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from .live import live
+
 _seed: Any = None  # None: the system's choice
 _generator: np.random.Generator | None = None  # made when first asked for: NumPy loads it late
 _stream: Stream | None = None
@@ -20,6 +22,7 @@ _stream: Stream | None = None
 # ---- the generator ----------------------------------------------------------------------------
 
 
+@live
 def manual_seed(seed: int) -> np.random.Generator:
     """Restart the random numbers behind initialization, `rand`, `randn` and dropout.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..live import question
 from ..operation import Variable
 from ..ops.checks import check_same_float, check_same_shape
 from ..tensor import Tensor
@@ -45,6 +46,7 @@ def check_share(name: str, p: float) -> float:
     return p
 
 
+@question
 def check_indices(name: str, indices: Tensor, n: int) -> None:
     """Integers from 0 to n − 1."""
     check_tensor(name, indices, "input")
@@ -69,6 +71,7 @@ def _are_shares(t: Tensor) -> bool:
     return t.device.kind != "cpu" or not a.size or (a.min() >= 0 and a.max() <= 1)
 
 
+@question
 def check_probabilities(name: str, prediction: Tensor) -> None:
     """Numbers between 0 and 1, or NaN."""
     p = prediction._data
@@ -79,6 +82,7 @@ def check_probabilities(name: str, prediction: Tensor) -> None:
         )
 
 
+@question
 def check_target_shares(name: str, target: Tensor, fix: str) -> None:
     """Numbers between 0 and 1 but for rounding, or NaN."""
     if _are_shares(target):
@@ -96,9 +100,10 @@ def matching(name: str, prediction: Tensor, target: Tensor) -> Tensor:
     """The target, of the prediction's shape and dtype."""
     check_tensor(name, prediction, "prediction")
     check_tensor(name, target)
-    check_same_shape(name, prediction, target)
-    if target.dtype == prediction.dtype:
+    a, b = prediction._data, target._data
+    if a.shape == b.shape and a.dtype is b.dtype:
         return target
+    check_same_shape(name, a, b)
     check_same_float(name, prediction, target)
     return target.astype(prediction.dtype)
 
@@ -106,13 +111,19 @@ def matching(name: str, prediction: Tensor, target: Tensor) -> Tensor:
 def signs(name: str, scores: Tensor, target: Tensor) -> Tensor:
     """The target, matching the scores and −1 or 1 everywhere."""
     target = matching(name, scores, target)
+    check_signs(name, target)
+    return target
+
+
+@question
+def check_signs(name: str, target: Tensor) -> None:
+    """−1 and 1, nothing else."""
     labels = target._data
     if target.device.kind == "cpu" and (abs(labels) != 1).any():
         raise ValueError(
             f"{name}: targets are -1 and 1, and one is {labels[abs(labels) != 1][0]:g}. From 0 and "
             "1 they are 2 * t - 1."
         )
-    return target
 
 
 def class_weights(name: str, scores: Tensor, weight: Tensor | None) -> Tensor | None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy
 
+from ..live import question
+
 _UNSIGNED = {size: numpy.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 
 
@@ -50,12 +52,13 @@ def check_same_shape(name, prediction, target):
     raise ValueError(text)
 
 
+@question
 def check_labels(name, logits, labels, ignore_index=None):
     """Labels must be integers, one for each row, each the number of a class (axis 1).
 
     Gives whether it is known that none is the one to ignore.
     """
-    shape = (*logits.shape[:1], *logits.shape[2:])
+    shape = logits.shape[:1] + logits.shape[2:]
     if labels.dtype.kind not in "iu":
         raise TypeError(
             f"{name}: labels are {labels.dtype}. Give class numbers as integers, or one row of "

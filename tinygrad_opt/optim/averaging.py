@@ -26,6 +26,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ..live import live
 from ..operation import changed, wrap
 from ..tensor import Tensor
 from .options import AT_LEAST_0, UNIT, demand
@@ -102,6 +103,7 @@ class AveragedModel:
         """The w of a ← a + w (p − a), where n are in the average."""
         return 1 / (n + 1)
 
+    @live
     def update_parameters(self, model: Any) -> None:
         """Take in the weights that the model has now: after `optimizer.step()`.
 

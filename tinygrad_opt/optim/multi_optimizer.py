@@ -15,6 +15,7 @@ from functools import partial
 from itertools import chain
 from typing import Any, Protocol
 
+from ..live import live
 from ..tensor import Tensor
 from .hooks import Handle, Hook, Hooks
 from .parameters import label, members
@@ -107,6 +108,7 @@ class MultiOptimizer:
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none)
 
+    @live
     def step(self, closure: Closure | None = None) -> Any:
         """Let every optimizer take its step; the loss of the closure, if there is one."""
         args: tuple[Any, ...] = (self,) if closure is None else (self, closure)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..live import live
 from ..operation import changed, there
 from ..tensor import Tensor
 from .clip import total_norm
@@ -48,6 +49,7 @@ class SAM(Wrapper):
         """What a step of size ρ is measured in, number by number."""
         return 1.0
 
+    @live
     def step(self, closure: Closure | None = None) -> Any:
         """Climb to where the loss is worst, take the gradient there, come back, and step with it.
 

@@ -10,6 +10,7 @@ from typing import Any, Unpack
 
 from .. import ops
 from ..autograd import grad
+from ..live import live
 from ..operation import enable_grad, wrap
 from ..random_numbers import generator
 from ..tensor import Tensor
@@ -60,6 +61,7 @@ class Sophia(Optimizer):
         m = beta1 * m + (1 - beta1) * g
         return p - lr * xp.clip(m / xp.maximum(gamma * h, eps), -rho, rho), m, h
 
+    @live
     def step(
         self, closure: Callable[[], Any] | None = None, hessian: Sequence[Any] | None = None
     ) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from ..live import live
 from ..operation import enable_grad
 from ..tensor import Tensor
 from .hooks import Handle, Hook
@@ -100,6 +101,7 @@ class Wrapper:
         """Forget the gradients, or set those that exist to zero."""
         self.optimizer.zero_grad(set_to_none)
 
+    @live
     def step(self, closure: Closure | None = None) -> Any:
         """Take one step; the loss of the closure, if there is one."""
         return self.optimizer.step(closure)

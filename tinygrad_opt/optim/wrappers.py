@@ -14,6 +14,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+from ..live import live
 from ..operation import changed, there, wrap
 from ..tensor import Tensor
 from .hooks import Handle, Hook, Hooks
@@ -43,6 +44,7 @@ class Lookahead(Wrapper):
         self.steps = 0  # since the slow weights were last moved
         self._after = Hooks()
 
+    @live
     def step(self, closure: Closure | None = None) -> Any:
         """Take one step, and after every k-th of them look back."""
         for p in self.parameters():
@@ -97,6 +99,7 @@ class Accumulate(Wrapper):
         self.sums: dict[Tensor, Any] = {}
         self.count = 0  # micro-batches in the sums
 
+    @live
     def step(self, closure: Closure | None = None) -> Any:
         """Take in the gradients of a micro-batch; the k-th time, step."""
         loss = evaluate(closure)
@@ -147,6 +150,7 @@ class SkipNonFinite(Wrapper):
         self.skipped = 0  # in all
         self.in_a_row = 0
 
+    @live
     def step(self, closure: Closure | None = None) -> Any:
         """Take the step if it is safe."""
         loss = evaluate(closure)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...live import live
 from ..schedules.demands import finite, one_of, whole
 from ..schedules.families import half_cosine
 from ..schedules.schedule import cycle_at
@@ -73,6 +74,7 @@ class CosineAnnealingWarmRestarts(ClosedForm):
         """eta_min."""
         return self.eta_min
 
+    @live
     def step(self, epoch: float | None = None) -> None:
         """As in `ClosedForm`; ValueError for an epoch below 0."""
         finite("CosineAnnealingWarmRestarts.step: epoch", epoch or 0, 0)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from ...live import live
 from ..schedules.demands import demand, whole
 from .driver import LRScheduler
 from .hyperparameter import HasGroups, checked
@@ -37,6 +38,7 @@ class Container(LRScheduler):
         self._schedulers = list(schedulers)
         self._step_count = 1
 
+    @live
     def step(self, metric: Any = None) -> None:
         """Move to the next t; the metric is for a ReduceLROnPlateau inside.
 

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ...live import live
 from ..schedules.demands import demand, whole
 from .hyperparameter import HasGroups, Key, checked, initial, number, read, write
 
@@ -174,6 +175,7 @@ class ClosedForm(LRScheduler):
         floor = self.floor(group)
         return float(floor + (base - floor) * self.schedule(group)(t))
 
+    @live
     def step(self, epoch: float | None = None) -> None:
         """Move to the next t, or to `epoch`, and write lr into every group.
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, SupportsFloat
 
+from ...live import live
 from ..schedules.demands import demand, finite, one_of
 from .driver import LRScheduler
 from .hyperparameter import HasGroups, checked, number, numbers_each
@@ -68,6 +69,7 @@ class ReduceLROnPlateau(LRScheduler):
     def _advance(self, metric: Any) -> None:
         self.step(metric)
 
+    @live
     def step(self, metrics: SupportsFloat, epoch: float | None = None) -> None:
         """Judge the metric of this step, a number or a one-element array, and lower lr if due.
 

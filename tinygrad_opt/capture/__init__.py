@@ -1,0 +1,186 @@
+"""Capture: a training step is recorded once, and replayed as the array calls that it made."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+from threading import get_ident
+from typing import Any
+
+from ..device import Device, default_device
+from ..live import active
+from ..operation import Variable
+from .program import Stale
+from .recording import Elsewhere, Recording, key_of, record
+
+__all__ = ["Captured", "capture"]
+
+KEPT = 8  # recordings, of different shapes, say, or of training and evaluation
+PATIENCE = 4  # recordings in a row that are not like the one before
+
+
+def capture(function: Callable[..., Any]) -> Captured:
+    """A step that is recorded at its first two calls, and from then on replayed without Python.
+
+        @tg.capture
+        def step(x, y):
+            optimizer.zero_grad()
+            loss = loss_of(model(x), y)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+    A replay makes the same array calls in the same memory, so results are equal to the bit; it
+    builds no graph. Data come in through arguments, which are Tensors; what is returned, Tensors,
+    alone or in tuples, lists and dicts, are copies without a graph. Optimizers, schedulers and
+    averages stay alive: they are called at every replay, with the learning rate of the moment.
+    Dropout draws anew, and labels are checked. ``print(step)`` shows the program.
+
+    Other shapes, another Python value that the step can see, such as `model.training`, or a tensor
+    that was given another array make it record again. RuntimeError for what a replay could not
+    repeat: numbers read in Python (`loss.item()`, `if`), changes of Python values (`losses.append`,
+    `self.count += 1`), print, clocks, iterators, random numbers and data made in the step,
+    gradients from before it, steps with a closure, shapes that depend on data, sparse gradients.
+    Not seen is what Python hides in objects without names: an `if` on the state of a C extension.
+
+    Every intermediate result keeps its memory as long as the captured function lives, and a
+    captured function belongs to the thread that calls it. On a GPU the function runs as it is, and
+    says so once: CUDA graphs are not used yet.
+    """
+    if not callable(function):
+        raise TypeError(f"capture: a {type(function).__name__} is no function.")
+    return Captured(function)
+
+
+class Captured:
+    """What `capture` makes of a function; `eager` is the function itself."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+        self.eager, self.name = function, getattr(function, "__name__", repr(function))
+        self.recordings: list[Recording] = []  # ready ones, the latest first
+        self.waiting: dict[Any, Recording] = {}  # those that wait for their like, by arguments
+        self.fruitless = 0  # recordings in a row that were not like the one before
+        self.warned = False
+        self.thread: int | None = None
+        self.replay: Callable[..., Any] = _nothing
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """What the function does."""
+        if not named:
+            try:
+                return self.replay(*args)
+            except Stale:
+                pass
+        return self.choose(args, named)
+
+    def choose(self, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Replay the recording that fits, or make one."""
+        if active() is not None:
+            raise RuntimeError(
+                "capture: a captured function is called in a step that is being recorded. Call "
+                "its .eager there."
+            )
+        if self.thread not in (None, get_ident()):
+            raise RuntimeError(
+                f"capture: {self.name} belongs to the thread that called it first, for its "
+                "memory is in use there. Capture it anew in each thread."
+            )
+        self.thread = get_ident()
+        given = (*args, *(named[name] for name in sorted(named)))
+        devices = {x.device for x in given if isinstance(x, Variable)} or {default_device()}
+        if devices != {Device("cpu")}:
+            return self.run_elsewhere(args, named)
+        _check(given)
+        for recording in self.recordings:
+            if recording.fits(args, named):
+                try:
+                    result = recording.replay(*given)
+                except Stale:
+                    continue
+                self.recordings.remove(recording)
+                self.use(recording)
+                return result
+        try:
+            return self.record(args, named)
+        except Elsewhere:
+            return self.run_elsewhere(args, named)
+
+    def use(self, recording: Recording) -> None:
+        """Try this recording first from now on."""
+        self.recordings.insert(0, recording)
+        del self.recordings[KEPT:]
+        self.replay = recording.replay if not recording.names and recording.fast else _nothing
+
+    def record(self, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Run the function, for real, and write down what it does: twice the same is enough."""
+        first = self.waiting.pop(key_of(args, named), None)
+        why = None if first is None else first.why()
+        result, recording = record(self.eager, args, named)
+        if first is None:
+            self.wait(recording)
+            return result
+        why = why or first.difference(recording)
+        if why is None:
+            self.fruitless = 0
+            recording.finish(first)
+            self.use(recording)
+            return result
+        self.wait(recording)
+        self.fruitless += 1
+        if self.fruitless == PATIENCE:
+            self.fruitless = 0
+            raise RuntimeError(
+                f"capture: {self.name} never does the same twice: {why}. A replay repeats one "
+                "call. What changes from call to call has to be a Tensor that is passed as an "
+                "argument."
+            )
+        return result
+
+    def wait(self, recording: Recording) -> None:
+        """Keep it until there is another one for arguments like these."""
+        self.waiting[recording.key] = recording
+        if len(self.waiting) > KEPT:
+            del self.waiting[next(iter(self.waiting))]
+
+    def run_elsewhere(self, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Run the function as it is; says so once."""
+        if not self.warned:
+            self.warned = True
+            warnings.warn(
+                f"capture: {self.name} runs as it is on a GPU, for CUDA graphs are not used yet.",
+                stacklevel=4,
+            )
+        return self.eager(*args, **named)
+
+    @property
+    def calls(self) -> int:
+        """How many calls a replay makes; 0 before there is one."""
+        return len(self.recordings[0].lines) if self.recordings else 0
+
+    def __str__(self) -> str:
+        return self.recordings[0].text if self.recordings else repr(self)
+
+    def __repr__(self) -> str:
+        state = f"{self.calls} calls" if self.recordings else "not recorded yet"
+        return f"<captured {self.name}: {state}>"
+
+
+def _nothing(*args: Any) -> Any:
+    raise Stale
+
+
+def _check(given: tuple[Any, ...]) -> None:
+    for i, x in enumerate(given):
+        if isinstance(x, Variable):
+            if x._requires_grad:
+                raise RuntimeError(
+                    f"capture: argument {i} requires a gradient, which would stay inside. Pass "
+                    "x.detach(), or let the function use the tensor by its name."
+                )
+        elif not (x is None or isinstance(x, (bool, str))):
+            raise TypeError(
+                f"capture: argument {i} is a {type(x).__name__}, which a replay could not change. "
+                "Pass a Tensor: tensor(...)."
+            )

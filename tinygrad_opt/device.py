@@ -53,10 +53,15 @@ class Device:
             device.kind, device.index, device.guarded = kind, index, False
             device.xp = np if match[1] else _load_cupy(index)
         cls._known[name] = cls._known[repr(device)] = device
-        gpus = {known for known in cls._known.values() if known.kind == "cuda"}
+        gpus = [known for known in cls.known() if known.kind == "cuda"]
         for gpu in gpus:
             gpu.guarded = any(other.index > 0 for other in gpus)
         return device
+
+    @classmethod
+    def known(cls) -> list[Device]:
+        """The devices that were asked for so far."""
+        return list(dict.fromkeys(cls._known.values()))
 
     @classmethod
     def forget(cls) -> None:

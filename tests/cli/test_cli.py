@@ -93,6 +93,25 @@ def test_quiet_prints_the_final_table_only(capsys: pytest.CaptureFixture[str]) -
     assert "epoch" not in out.split("in Python:")[0] and "accuracy" in out
 
 
+def test_profile_shows_where_the_time_of_the_training_goes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out, err = run(capsys, "train", "iris", *QUICK, "--profile")
+    assert (code, err) == (0, "")
+    table = out[out.index("forward") : out.index("in Python:")]
+    for name in ("operation", "linear_relu", "cross_entropy", "Adam.step()", "everything else"):
+        assert f"\n{name} " in table
+    plain, profiled = (
+        json.loads(run(capsys, "train", "iris", *QUICK, "--json", *more)[1])
+        for more in ([], ["--profile"])
+    )
+    rows = {row["name"]: row for row in profiled["profile"]["rows"]}
+    assert rows["Adam.step()"]["calls"] == len(profiled["history"]["loss"])
+    assert profiled["profile"]["seconds"] >= profiled["history"]["seconds"]
+    assert "profile" not in plain and plain["history"]["loss"] == profiled["history"]["loss"]
+    assert plain["python"] == profiled["python"]
+
+
 @pytest.mark.parametrize("lr", ["1e9", "30"])
 def test_a_run_that_diverges_says_so_and_exits_with_1(
     capsys: pytest.CaptureFixture[str], lr: str

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 
 from ..data import DATASETS, DataLoader
 from ..device import default_device, use_device
+from ..profile import Profile, profile
 from ..teach import History, evaluate, fit
 from .console import Console, number
 from .recipe import Recipe
@@ -19,8 +21,11 @@ EPILOG = """examples:
   tinygrad-opt train spiral --hidden 32,32 --optimizer momentum --epochs 100
   tinygrad-opt train digits --schedule "warmup(45) >> cosine(1305)" --l2 1e-4 --dropout 0.2
   tinygrad-opt train --csv flowers.csv --target species --json
+  tinygrad-opt train digits --profile --epochs 5
 
 Every run ends with the Python lines that do the same."""
+
+Results = dict[str, dict[str, float]]  # loss and accuracy of each part of the data
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dropout", type=float, default=0.0, metavar="P", help="share of hidden units left out")
     add("--device", help="cpu, cuda or cuda:1 (what TINYGRAD_OPT_DEVICE says, or cpu)")
     add("--seed", type=int, default=0, help="of first weights, order and dropout (0)")
+    add("--profile", action="store_true", help="where the time of the training goes, as a table")
     add("--quiet", action="store_true", help="the final table only")
 
 
@@ -61,7 +67,10 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     }
     if not arguments.quiet:
         console.line(str(recipe))
-    with console.bar(0 if arguments.quiet else recipe.epochs) as bar:
+    watch: contextlib.AbstractContextManager[Profile | None] = contextlib.nullcontext()
+    if arguments.profile:
+        watch = profile(show=False)
+    with console.bar(0 if arguments.quiet else recipe.epochs) as bar, watch as measured:
 
         def show(epoch: int, history: History) -> None:
             if bar is not None:
@@ -84,9 +93,9 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     history.meta = recipe.meta()
     results = {part: evaluate(recipe.model, data) for part, data in whole.items()}
     if console.as_json:
-        console.document(_document(recipe, history, results))
+        console.document(_document(recipe, history, results, measured))
     else:
-        _report(console, recipe, history, results)
+        _report(console, recipe, history, results, measured)
     return int(history.status in ("nan", "diverged"))
 
 
@@ -109,7 +118,7 @@ def _short(history: History) -> str:
 
 
 def _document(
-    recipe: Recipe, history: History, results: dict[str, dict[str, float]]
+    recipe: Recipe, history: History, results: Results, measured: Profile | None
 ) -> dict[str, object]:
     strict = {
         part: {name: v if math.isfinite(v) else str(v) for name, v in found.items()}
@@ -122,11 +131,16 @@ def _document(
         "parameters": recipe.parameters,
         "python": recipe.in_python(),
         "history": json.loads(history.to_json()),
+        **({} if measured is None else {"profile": json.loads(measured.to_json())}),
     }
 
 
 def _report(
-    console: Console, recipe: Recipe, history: History, results: dict[str, dict[str, float]]
+    console: Console,
+    recipe: Recipe,
+    history: History,
+    results: Results,
+    measured: Profile | None,
 ) -> None:
     rows = [[part, *found.values()] for part, found in results.items()]
     console.line()
@@ -137,4 +151,6 @@ def _report(
         at = "" if history.stopped_at is None else f" at update {history.stopped_at}"
         advice = "another" if history.status == "stuck" else "a tenth of the"
         console.line(f"status: {history.status}{at}. Try {advice} learning rate.")
+    if measured is not None:
+        console.line(f"\n{measured}")
     console.line(f"\nin Python:\n\n{recipe.in_python()}")

@@ -18,11 +18,11 @@ def main() -> None:
     import tinygrad_opt as tg
     from tinygrad_opt.device import Device
 
-    from .step import NETWORKS, stepper, weights_of
+    from .workloads import NETWORKS, stepper
 
     marks.append(time.perf_counter())
-    device, network = Device("cuda"), NETWORKS["medium"]
-    step = stepper(tg, device, network, weights_of(network[0]), 1e-3)
+    device = Device("cuda")
+    step = stepper(tg, device, NETWORKS["medium"], 1e-3)
     for _ in range(2):
         step()
         device.synchronize()

@@ -9,9 +9,7 @@ by turn, with its quartiles. Without a GPU nothing is measured or written, and t
 from __future__ import annotations
 
 import argparse
-import datetime
 import importlib
-import json
 import os
 import platform
 import re
@@ -27,7 +25,7 @@ import numpy as np
 import tinygrad_opt as tg
 from tinygrad_opt.device import Device, why_no_cuda
 
-from . import gpu_checks, gpu_speed
+from . import gpu_checks, gpu_speed, results
 from .timing import Bench, Line
 
 RESULTS = Path(__file__).with_name("results")
@@ -72,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     gpu = device_name(device)
     path = words.output or RESULTS / f"gpu-{re.sub(r'[^a-z0-9]+', '-', gpu.lower())}.json"
     try:
-        document = known(path, gpu)
+        document = results.known(path, gpu)
     except ValueError as error:
         parser.error(str(error))
     bench = Bench(device, torch, runs=words.runs, sizes=words.sizes)
@@ -83,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
                 print(part, line["name"], line.get("error", ""), sep=": ", file=sys.stderr)
                 lines.append(line)
             document["parts"][part] = {**environment(device, torch), "lines": lines}
-            write(path, document)
+            results.write(path, document)
             show(part, lines)
     except KeyboardInterrupt:
         print(f"Interrupted: of {part} nothing is kept.", file=sys.stderr)
@@ -125,7 +123,7 @@ def environment(device: Device, torch: Any) -> dict[str, Any]:
     """Date, versions and settings; CUDA counts 13.2 as 13020."""
     runtime = device.xp.cuda.runtime
     return {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "date": results.now(),
         "system": platform.platform(),
         "versions": {
             "driver": driver(),
@@ -155,32 +153,6 @@ def driver() -> str | None:
 
 
 # ---- what comes out ---------------------------------------------------------------------------
-
-
-def known(path: Path, gpu: str) -> dict[str, Any]:
-    """The document of earlier runs, or a new one; ValueError for a file about something else."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        return {"device": gpu, "parts": {}}
-    try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        found, _ = document["device"], document["parts"]
-    except (ValueError, TypeError, KeyError):
-        raise ValueError(f"{path} holds no results of this program. Name another file.") from None
-    if found != gpu:
-        raise ValueError(f"{path} is about {found}, this is {gpu}. Name another file.")
-    return document
-
-
-def write(path: Path, document: dict[str, Any]) -> None:
-    """Put the document there as a whole, or leave what was there."""
-    new = path.with_name(f"{path.name}.new")
-    try:
-        text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-        new.write_text(f"{text}\n", encoding="utf-8")
-        os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def show(part: str, lines: list[Line]) -> None:

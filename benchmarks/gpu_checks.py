@@ -21,9 +21,9 @@ import numpy as np
 import tinygrad_opt as tg
 from tinygrad_opt.device import Device
 
-from .gpu_speed import SMALL, described, square
-from .step import Step, network, stepper, weights_of
+from .gpu_speed import SMALL, square
 from .timing import OURS, Bench, Line, again, timed
+from .workloads import Step, described, model_of, stepper
 
 TRIES, STEPS = 20, 100
 LARGE = square(1024, 784)
@@ -81,7 +81,7 @@ def digits_losses(device: Device) -> list[float]:
     tg.manual_seed(0)
     examples, _ = tg.data.prepare("digits")
     batches = tg.data.DataLoader(examples, batch_size=32, device=device)
-    model = network(tg.nn, (64, 32, 10)).to(device)
+    model = model_of(tg.nn, (64, 32, 10)).to(device)
     criterion, adam = tg.nn.CrossEntropyLoss(), tg.optim.Adam(model.parameters(), lr=1e-2)
     losses: list[Any] = []
     while len(losses) < STEPS:
@@ -104,8 +104,8 @@ def memory(bench: Bench) -> Iterator[Line]:
         gauges["PyTorch"] = bench.torch.cuda.memory_allocated, bench.torch.cuda.memory_reserved
     models = [square(width, 784) for width in bench.sizes] if bench.sizes else [SMALL, LARGE]
     for model in models:
-        what = model, weights_of(model[0]), 1e-7
-        makers = {OURS: bench.ours(stepper, *what), "PyTorch": bench.theirs(stepper, *what)}
+        what = stepper, model, 1e-7
+        makers = {OURS: bench.ours(*what), "PyTorch": bench.theirs(*what)}
         line: Line = {"name": described(model), "peers": dict.fromkeys(makers)}
         for peer, make in makers.items():
             bench.clear()

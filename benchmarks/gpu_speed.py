@@ -16,8 +16,18 @@ import numpy as np
 import tinygrad_opt as tg
 from tinygrad_opt.device import Device
 
-from .step import NETWORKS, Network, Step, first_losses, stepper, weights_of
 from .timing import ON_CPU, OURS, Bench, Line, Maker, again, launches, timed
+from .workloads import (
+    NETWORKS,
+    RULES,
+    Network,
+    Step,
+    described,
+    first_losses,
+    stepper,
+    update,
+    weights_of,
+)
 
 COPY = "copy"
 SMALL = NETWORKS["medium"]  # 784-256-128-10, batch 128, Adam
@@ -58,12 +68,6 @@ def given(step: Step) -> Maker:
 
 # ---- optimizer: steps alone, against the bandwidth of a copy ----------------------------------
 
-RULES: dict[str, tuple[str, dict[str, float], int]] = {  # class, options, bytes a parameter
-    "SGD": ("SGD", {}, 12),  # reads p and g, writes p
-    "momentum": ("SGD", {"momentum": 0.9}, 20),  # and the buffer, both ways
-    "Adam": ("Adam", {}, 28),  # and m and v
-    "AdamW": ("AdamW", {}, 28),
-}
 VARIANTS: dict[str, dict[str, bool]] = {
     "PyTorch": {"foreach": False, "fused": False},
     "PyTorch foreach": {"foreach": True},
@@ -94,21 +98,6 @@ def optimizer(bench: Bench) -> Iterator[Line]:
                     bench, name, makers, rule=rule, parameters=size, tensors=tensors, bytes=each
                 )
                 yield with_bandwidth(line)
-
-
-def update(
-    framework: Any, device: Any, kind: str, parts: list[Any], options: dict[str, Any]
-) -> Step:
-    """The step of an optimizer, with the gradients of ½ Σ p² where a backward pass puts them."""
-    params = [framework.tensor(part, device=device, requires_grad=True) for part in parts]
-    made = getattr(framework.optim, kind)(params, lr=1e-7, **options)
-    for _ in range(2):
-        made.zero_grad()
-        for p in params:
-            ((p * p).sum() / 2).backward()
-        made.step()
-    step: Step = made.step
-    return step
 
 
 def copy(xp: Any, size: int) -> Step:
@@ -147,22 +136,15 @@ def large(bench: Bench) -> Iterator[Line]:
 
 def square(width: int, features: int) -> Network:
     """A network of two hidden layers as wide as its batch is long."""
-    return (features, width, width, 10), width, "CrossEntropyLoss", "Adam"
-
-
-def described(network: Network) -> str:
-    """Its sizes and its batch, in words."""
-    sizes, batch, *_ = network
-    return f"{'-'.join(map(str, sizes))}, batch {batch}"
+    return Network((features, width, width, 10), width, "CrossEntropyLoss", "Adam")
 
 
 def training(bench: Bench, network: Network, with_cpu: bool) -> Line:
     """Times of a training step, and how far five losses of each peer are from ours."""
     sizes, batch, *_ = network
-    weights = weights_of(sizes)
 
     def makers(lr: float) -> dict[str, Maker | None]:
-        what = network, weights, lr
+        what = network, lr
         made: dict[str, Maker | None] = {OURS: bench.ours(stepper, *what)}
         if with_cpu:
             made[ON_CPU] = partial(stepper, tg, Device("cpu"), *what)
@@ -188,11 +170,9 @@ def training(bench: Bench, network: Network, with_cpu: bool) -> Line:
 
 def kernels(bench: Bench) -> Iterator[Line]:
     """What a training step of the small network, and the step of Adam in it, sends to the GPU."""
-    sizes, *_ = SMALL
-    weights = weights_of(sizes)
     for name, kind, what in (
-        (described(SMALL), stepper, (SMALL, weights, 1e-7)),
-        ("Adam alone", update, ("Adam", list(weights.values()), {})),
+        (described(SMALL), stepper, (SMALL, 1e-7)),
+        ("Adam alone", update, ("Adam", list(weights_of(SMALL.sizes).values()), {})),
     ):
         makers = {OURS: bench.ours(kind, *what), "PyTorch": bench.theirs(kind, *what)}
         line: Line = {"name": name, "peers": dict.fromkeys(makers)}

@@ -28,7 +28,7 @@ import numpy as np
 import tinygrad_opt as tg
 from tinygrad_opt.device import Device
 
-from .step import Step
+from .workloads import Step
 
 OURS, ON_CPU = "tinygrad_opt", "tinygrad_opt, CPU"
 TORCH_DEVICE = "cuda"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import gpu, timing
+from benchmarks import gpu, results, timing
 from tests.standin import strict_cupy
 from tinygrad_opt.device import Device, why_no_cuda
 from tinygrad_opt.kernels import use_kernels
@@ -206,9 +206,9 @@ def test_an_interrupt_leaves_the_parts_that_were_finished(monkeypatch: pytest.Mo
 @on_standin
 def test_a_document_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
-    gpu.write(path, {"device": "GPU", "parts": {}})
+    results.write(path, {"device": "GPU", "parts": {}})
     with pytest.raises(ValueError, match="not JSON compliant"):
-        gpu.write(path, {"device": "GPU", "parts": {"mlp": float("nan")}})
+        results.write(path, {"device": "GPU", "parts": {"mlp": float("nan")}})
     assert json.loads(path.read_text()) == {"device": "GPU", "parts": {}}
     assert not list(tmp_path.glob("*.new"))
 

@@ -19,14 +19,15 @@ PACKAGE = "tinygrad_opt"
 
 # From the ground up; those on one line do not know each other.
 HOUSE = """
-device observer tracing random_numbers
-constants kernels
+live
+device observer threads tracing random_numbers
+constants homes kernels profile
 operation
 arrays autograd dlpack
 ops
 tensor
 creation rows
-derivatives gradcheck_report
+capture derivatives gradcheck_report
 gradcheck
 nn optim
 data
@@ -179,6 +180,7 @@ def test_every_public_name_can_be_had() -> None:
         "Tensor", "tensor", "zeros", "randn", "manual_seed", "grad", "no_grad", "enable_grad", "op",
         "fused", "vjp", "jvp", "jacobian", "hessian", "hvp", "gradcheck", "gradgradcheck", "exp",
         "matmul", "einsum", "cross_entropy", "nn", "optim", "Device", "DeviceError", "use_device",
+        "profile", "capture",
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import nn, optim
 from .autograd import grad
+from .capture import capture
 from .creation import *
 from .derivatives import hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .device import Device, DeviceError, OutOfMemory, default_device, use_device
@@ -22,6 +23,7 @@ from .kernels import use_kernels
 from .nn.functional import dropout as _dropout
 from .operation import enable_grad, fused, is_grad_enabled, no_grad, op
 from .ops import *
+from .profile import profile
 from .tensor import Tensor
 
 dropout = _dropout  # draws its mask; the operation of that name takes a ready one

@@ -33,14 +33,18 @@ from .operation import (
 
 
 def _sweep(
-    outputs: Iterable[tuple[Any, Any]], create_graph: bool, targets: Set[Any] = frozenset()
+    outputs: Iterable[tuple[Any, Any]],
+    create_graph: bool,
+    targets: Set[Any] = frozenset(),
+    at_home: list[tuple[Any, Any]] | None = None,
 ) -> dict[Any, Any]:
     """The gradients that reach leaves (by leaf) and target nodes (by number) from these outputs.
 
     Nodes are visited newest first. An operation is always newer than what it reads, so by the time
     a node is visited every operation that used its result has sent its part of the gradient. That
     is why the order matters: a node visited too early would pass on an incomplete sum.
-    With ``create_graph`` gradients are Tensors, and the same rules record what they do.
+    With ``create_graph`` gradients are Tensors, and the same rules record what they do. Those that
+    could be written where an optimizer wants them go to the list ``at_home``, leaf by leaf.
     """
     arrived: dict[Any, Any] = {}  # leaf, or number of a node -> the sum of what has arrived
     heap: list[Any] = []
@@ -48,7 +52,6 @@ def _sweep(
         device = tensor.device
         _send(arrived, heap, tensor._node or tensor, g, g)
     xp = operation.namespace if create_graph else device.xp
-    in_place = not (create_graph or targets)
     oldest = max(targets) if targets and all(type(key) is int for key in targets) else 0
     while heap:
         node = heappop(heap)
@@ -76,10 +79,14 @@ def _sweep(
             g = arrives(xp, g, output)
         for i, derivative in terms:
             to = inputs[i]
-            if in_place and i in plan.fills and type(to) is not tuple and to not in arrived:
-                arrived[to] = part = derivative(xp, g, output, *args, out=room_for(to))
-                continue
-            part = derivative(xp, g, output, *args, **params)
+            if at_home is not None and i in plan.fills and type(to) is not tuple:
+                room = room_for(to)
+                part = derivative(xp, g, output, *args, out=room)
+                if part is room:
+                    at_home.append((to, part))
+                    continue
+            else:
+                part = derivative(xp, g, output, *args, **params)
             if plan.broadcasts and part.shape != args[i].shape:
                 part = _sum_to(xp, part, args[i].shape, plan.op.name)
             _send(arrived, heap, to, part, g)
@@ -275,11 +282,13 @@ def backward(y: Any, gradient: Any = None, create_graph: bool = False) -> None:
 
 def _backward(y: Any, gradient: Any, create_graph: bool) -> None:
     seed = _seed("backward", y, gradient, create_graph)
-    for leaf, g in _sweep([(y, seed)], create_graph).items():
-        usual = type(g) is np.ndarray and g.dtype is leaf._data.dtype and leaf._hooks is None
-        new = wrap(g, leaf.device) if usual else _finish(leaf, g, create_graph)
-        old = leaf.grad
-        leaf.grad = new if old is None else old + new
+    at_home: list[tuple[Any, Any]] = []
+    arrived = _sweep([(y, seed)], create_graph, at_home=None if create_graph else at_home)
+    for leaf, g in at_home:
+        leaf.grad = wrap(g, leaf.device)
+    for leaf, g in arrived.items():
+        new = _finish(leaf, g, create_graph)
+        leaf.grad = new if leaf.grad is None else leaf.grad + new
 
 
 def grad(

@@ -33,8 +33,8 @@ FREE = _references(Home(np.empty(0), None))  # the home's own, and the one that 
 
 
 def room_for(leaf: Any) -> Any:
-    """Where a leaf without a gradient wants it written, or None."""
-    if leaf._home is None or leaf.grad is not None:
+    """Where a leaf without a gradient wants it written as it arrives, or None."""
+    if leaf._home is None or leaf.grad is not None or leaf._hooks is not None:
         return None
     home = leaf._home()
     if home is None or home.view is not leaf._data or getrefcount(home.array) != FREE:

@@ -63,7 +63,7 @@ def test_the_array_of_the_user_is_left_alone(on_device: Device) -> None:
     assert w.tolist() == [0.5, 0.5, 0.5]
 
 
-def test_gradients_are_left_alone_and_never_become_state(engine: str, on_device: Device) -> None:
+def test_gradients_keep_their_values_and_never_become_state(engine: str, on_device: Device) -> None:
     w = parameter([1.0, 2.0])
     optimizer = optim.SGD([w], lr=0.1, momentum=0.9, weight_decay=0.1, maximize=True, engine=engine)
     gradient = on_device.from_host(np.array([3.0, 4.0], np.float32))
@@ -71,9 +71,18 @@ def test_gradients_are_left_alone_and_never_become_state(engine: str, on_device:
     held = w.grad
     for _ in range(3):
         optimizer.step()
-        assert w.grad is held and held.data is gradient
-        assert gradient.tolist() == [3.0, 4.0]
+        assert w.grad is held and held.tolist() == gradient.tolist() == [3.0, 4.0]
         assert not on_device.xp.shares_memory(optimizer.state_of(w)["b"], gradient)
+
+
+def test_a_gradient_of_the_user_is_moved_into_its_place_once(engine: str) -> None:
+    w = parameter([1.0, 2.0])
+    optimizer = optim.SGD([w], lr=0.1, engine=engine)
+    give([w])
+    optimizer.step()
+    place = w.grad.data
+    optimizer.step()
+    assert w.grad.data is place
 
 
 def test_every_shape_moves(engine: str, on_device: Device) -> None:

@@ -2,7 +2,7 @@
 
 A parameter's array is a view of the buffer, so one call moves all of them. The parameter owns the
 truth: where somebody gave it another array, the values are taken in and the view is put back.
-Its gradient is computed right into its place, or copied there where it lies somewhere else.
+Its gradient is computed right into its place or, where it lies somewhere else, moved there.
 
 Order: buffers · runs · Flat.
 """
@@ -177,7 +177,7 @@ class Flat:
                 if g is not home.array:
                     if home.room() is None or g.shape != shape:
                         return False
-                    home.array[...] = g
+                    self.move_in(p, home)
         except (AttributeError, TypeError, ValueError):
             return False
         return True
@@ -195,8 +195,13 @@ class Flat:
             self.vacate()
         for p, home in zip(self.params, self.homes):
             if p.grad is not None and p.grad._data is not home.array:
-                home.array[...] = p.grad._data
+                self.move_in(p, home)
         return [p.grad is not None for p in self.params]
+
+    def move_in(self, p: Variable, home: Home) -> None:
+        """Copy a gradient into its place, where its tensor has it from now on."""
+        home.array[...] = p.grad._data
+        p.grad._data = home.array
 
     def arrange(self, present: list[bool]) -> None:
         """Split the parameters into the longest runs of equal presence, step count and state."""

@@ -30,7 +30,7 @@ from . import saving
 from .by_rows import ByRows
 from .engine import ENGINES
 from .hooks import Handle, Hook, Hooks
-from .options import FLAGS, Flags, Rows, check, warn_of_small_eps, warn_of_strangers
+from .options import FLAGS, Flags, Rows, check, described, warn_of_small_eps, warn_of_strangers
 from .parameters import Params, groups_of, label, members
 from .recorded import Recorded
 from .rule import rule_of
@@ -247,7 +247,7 @@ class Optimizer:
     # ---- printing and copies ------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        lines = [_described(group) for group in self.param_groups]
+        lines = [described(group) for group in self.param_groups]
         inside = lines[0] if len(lines) == 1 else "".join(f"\n  {line}" for line in lines) + "\n"
         return f"{type(self).__name__}({inside})"
 
@@ -277,19 +277,3 @@ class Optimizer:
         self._storages = [self._store(group) for group in self.param_groups]
         for storage, known in zip(self._storages, entries):
             storage.load(known)
-
-
-def _described(group: dict[str, Any]) -> str:
-    """A group in one line: its size, and the options that say something."""
-    params = group["params"]
-    shown = (
-        f"{name}={value!r}"
-        for name, value in group.items()
-        if name not in ("params", "param_names") and value is not FLAGS.get(name, ...)
-    )
-    numbers = sum(p.size for p in params)
-    return f"{_count(len(params), 'tensor')}, {_count(numbers, 'number')}; {', '.join(shown)}"
-
-
-def _count(n: int, word: str) -> str:
-    return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"

@@ -1,6 +1,6 @@
 """The options of optimizers: what they may be, and how they are read at each step.
 
-Order: the table of what is allowed · checking · reading.
+Order: the table of what is allowed · checking · reading · printing.
 """
 
 from __future__ import annotations
@@ -179,3 +179,22 @@ class Reader:
         if values != self.values:
             self.values = tuple(map(plain, values))
         return self.values
+
+
+# ---- printing -----------------------------------------------------------------------------------
+
+
+def described(group: dict[str, Any]) -> str:
+    """A group in one line: its size, and the options that say something."""
+    params = group["params"]
+    shown = (
+        f"{name}={value!r}"
+        for name, value in group.items()
+        if name not in ("params", "param_names") and value is not FLAGS.get(name, ...)
+    )
+    numbers = sum(p.size for p in params)
+    return f"{_count(len(params), 'tensor')}, {_count(numbers, 'number')}; {', '.join(shown)}"
+
+
+def _count(n: int, word: str) -> str:
+    return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"

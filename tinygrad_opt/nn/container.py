@@ -101,22 +101,20 @@ class Sequential(_Numbered):
         """What the last layer makes of it; a Linear and the ReLU after it run in one pass."""
         linear = None  # one that waits until it is known what follows
         for layer in vars(self).values():
-            forward = getattr(type(layer), "forward", None)
+            if not isinstance(layer, Module):
+                continue
+            changed = layer._forward_hooks or "forward" in layer.__dict__
+            runs = None if changed else type(layer).forward
             if linear is not None:
-                if forward is _RELU and _is_plain(layer):
+                if runs is _RELU:
                     x, linear = linear.forward(x, F.linear_relu), None
                     continue
                 x, linear = linear.forward(x), None
-            if forward is _LINEAR and _is_plain(layer):
+            if runs is _LINEAR:
                 linear = layer
-            elif isinstance(layer, Module):
+            else:
                 x = layer(x)
         return x if linear is None else linear.forward(x)
-
-
-def _is_plain(layer: Module) -> bool:
-    """Whether nobody hooked in, and its forward is that of its class."""
-    return not layer._forward_hooks and "forward" not in layer.__dict__
 
 
 class ModuleList(_Numbered):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -94,6 +97,29 @@ def test_errors_travel_and_nobody_is_left_behind() -> None:
     assert len(done) == 6 and len(crew.helpers) == 1
     crew.run([[lambda: done.append(1)]] * 2)
     assert len(done) == 8
+
+
+@pytest.mark.parametrize("who", [0, 1, 2])
+def test_after_an_interruption_nobody_works_on_and_the_crew_is_in_step(who: int) -> None:
+    crew, done = Crew(), []
+
+    def late(mark: int) -> None:
+        time.sleep(0.02)
+        done.append(mark)
+
+    shares = [[partial(late, mark)] for mark in range(3)]
+    interrupted: list[Calls] = [list(share) for share in shares]
+    interrupted[who] = [partial(signal.raise_signal, signal.SIGINT)]
+    for _ in range(5):
+        with pytest.raises(KeyboardInterrupt):
+            crew.run(interrupted)
+        found = len(done)
+        time.sleep(0.05)
+        assert len(done) == found
+        done.clear()
+        crew.run(shares)
+        assert sorted(done) == [0, 1, 2]
+        done.clear()
 
 
 def test_numpy_errors_are_handled_as_the_caller_says() -> None:

@@ -1,9 +1,9 @@
-"""Threads that share a long computation: permanent, each waiting behind a lock of its own.
+"""Threads that share a long computation: permanent, each waiting at a queue of its own.
 
-A pool of executors hands work over in 80 µs, a bare lock in some 10. It pays because NumPy and
+A pool of executors hands work over in 80 µs, a bare queue in some 10. It pays because NumPy and
 compiled loops let go of the interpreter while they compute.
 
-Order: how many · a helper · the crew.
+Order: how many · shares · the crew.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 THREADS = "TINYGRAD_OPT_THREADS"
@@ -52,55 +53,32 @@ def together(shares: Sequence[Calls]) -> Calls:
     return shares[0] if len(shares) == 1 else [partial(crew.run, shares)]
 
 
-# ---- a helper ---------------------------------------------------------------------------------
+# ---- shares -----------------------------------------------------------------------------------
 
 
-class Helper:
-    """A thread that makes the calls of one share each time its lock is opened."""
+class Share:
+    """Calls that somebody makes once: a helper or, where none has come to it, who waits for it."""
 
-    def __init__(self) -> None:
-        self.ready, self.done = threading.Lock(), threading.Lock()
-        self.ready.acquire()
+    def __init__(self, calls: Calls) -> None:
+        self.calls, self.context = calls, copy_context()  # where NumPy keeps `errstate`
+        self.taken, self.done = threading.Lock(), threading.Lock()
         self.done.acquire()
-        self.share: Callable[[], None] = nothing
         self.error: BaseException | None = None
-        threading.Thread(target=self.work, name="tinygrad_opt", daemon=True).start()
-
-    def begin(self, calls: Calls) -> None:
-        """Start on a share, in the caller's context: NumPy keeps `errstate` there."""
-        self.share = partial(copy_context().run, make, calls)
-        self.ready.release()
-
-    def end(self) -> BaseException | None:
-        """Wait for the share, or work it off where the thread has not come to it: cores are busy.
-
-        Gives the error that the share ended with.
-        """
-        if self.ready.acquire(blocking=False):
-            self.perform()
-        else:
-            try:
-                self.done.acquire()
-            except BaseException:  # Ctrl-C: nobody may go on while the arrays are being written
-                self.done.acquire()
-                raise
-        error, self.error = self.error, None
-        return error
 
     def work(self) -> None:
-        """What the thread does."""
-        while True:
-            self.ready.acquire()
-            self.perform()
+        """Make the calls, unless somebody else does."""
+        if self.taken.acquire(blocking=False):
+            try:
+                self.context.run(make, self.calls)
+            except BaseException as error:
+                self.error = error
             self.done.release()
 
-    def perform(self) -> None:
-        """Work off the share."""
-        try:
-            self.share()
-        except BaseException as error:
-            self.error = error
-        self.share = nothing
+    def end(self) -> BaseException | None:
+        """Wait until all calls are made; gives the error that they ended with."""
+        self.work()
+        with self.done:
+            return self.error
 
 
 def make(calls: Calls) -> None:
@@ -109,10 +87,20 @@ def make(calls: Calls) -> None:
         call()
 
 
-nothing = partial(make, ())
-
-
 # ---- the crew ---------------------------------------------------------------------------------
+
+
+class Helper:
+    """A thread that works off the shares that are put before it."""
+
+    def __init__(self) -> None:
+        self.shares: SimpleQueue[Share] = SimpleQueue()
+        threading.Thread(target=self.work, name="tinygrad_opt", daemon=True).start()
+
+    def work(self) -> None:
+        """What the thread does."""
+        while True:
+            self.shares.get().work()
 
 
 class Crew:
@@ -123,26 +111,34 @@ class Crew:
         self.free = threading.Lock()
 
     def run(self, shares: Sequence[Calls]) -> None:
-        """Work off all shares, the first of them here; when all are done, raise the first error."""
+        """Work off all shares, the first of them here; when all are done, raise the first error.
+
+        That is so after Ctrl-C, too: nobody may go on while the arrays are being written.
+        """
         if not self.free.acquire(blocking=False):
-            for share in shares:
-                make(share)
+            for calls in shares:
+                make(calls)
             return
-        busy: list[Helper] = []
-        errors: list[BaseException | None] = []
+        error: BaseException | None = None
+        open_shares: list[Share] = []
         try:
             while len(self.helpers) < len(shares) - 1:
                 self.helpers.append(Helper())
+            open_shares = [Share(calls) for calls in shares[1:]]
+            for helper, share in zip(self.helpers, open_shares):
+                helper.shares.put(share)
+            make(shares[0])
+        except BaseException as first:
+            error = first
+        while open_shares:
             try:
-                for helper, share in zip(self.helpers, shares[1:]):
-                    helper.begin(share)
-                    busy.append(helper)
-                make(shares[0])
-            finally:
-                errors = [helper.end() for helper in busy]
-        finally:
-            self.free.release()
-        for error in filter(None, errors):
+                found = open_shares[0].end()
+                del open_shares[0]
+            except BaseException as interruption:
+                found = interruption
+            error = error or found
+        self.free.release()
+        if error is not None:
             raise error
 
     def dismiss(self) -> None:

@@ -108,6 +108,18 @@ def test_layers_take_tensors_alone(layer: Any, value: Any) -> None:
         layer()(value)
 
 
+@pytest.mark.parametrize(
+    ("x", "weight"), [((), (3, 4)), ((7, 5), (5,)), ((7, 5), (2, 3, 5))], ids=str
+)
+def test_linear_needs_features_and_a_matrix(x: Any, weight: Any) -> None:
+    with pytest.raises(ValueError) as error:
+        F.linear(ones(x), ones(weight))
+    assert str(error.value) == (
+        f"linear: input {x}, weight {weight} and bias () do not fit; they are (…, in), (out, in) "
+        "and (out,)."
+    )
+
+
 def test_linear_without_inputs_is_its_bias() -> None:
     layer = nn.Linear(0, 2)
     assert layer(zeros(3, 0)).tolist() == [layer.bias.tolist()] * 3

@@ -159,12 +159,20 @@ def test_threads_and_blocks_change_no_bit(
             np.testing.assert_array_equal(a, b)
 
 
-def test_a_number_of_threads_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_number_of_threads_that_is_none_is_told_and_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("TINYGRAD_OPT_THREADS", "abc")
     w = Tensor(np.zeros(blocks.SHARED, np.float32), requires_grad=True)
     w.grad = Tensor(np.ones(blocks.SHARED, np.float32))
-    with pytest.raises(ValueError, match="TINYGRAD_OPT_THREADS is 'abc'; it has to be a number"):
-        optim.SGD([w], engine="blocks").step()
+    optimizer = optim.SGD([w], lr=1.0, engine="blocks")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="TINYGRAD_OPT_THREADS is 'abc'; it has to be a numb"):
+            optimizer.step()
+    assert optimizer.state_of(w)["t"] == optimizer.step_count == 0
+    monkeypatch.setenv("TINYGRAD_OPT_THREADS", "1")
+    optimizer.step()
+    assert (w.data == -1).all() and optimizer.state_of(w)["t"] == 1
 
 
 class Choice(Plain):

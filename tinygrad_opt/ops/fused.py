@@ -41,6 +41,8 @@ def _linear(x, weight, bias=None):
 
 def _rows(x):
     """Everything before the last axis as rows of one matrix."""
+    if x.ndim == 0:
+        raise ValueError("one number has no features")
     return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
 
 
@@ -78,6 +80,8 @@ def _weighted(x, weight, bias):
             check_same_float("linear", weight, bias)
         if bias.ndim != 1 or len(bias) != len(weight):
             raise ValueError("the bias would be broadcast")
+    if weight.ndim != 2:
+        raise ValueError("the weight is no matrix")
     return (x if x.ndim == 2 else _rows(x)).dot(weight.T)
 
 
@@ -109,7 +113,7 @@ def _relu_back(xp, g, y):
 
 
 def _relu_back_on_numpy(xp, g, y):
-    mask = xp.sign(y) if y.size <= SIGN_PAYS else y > zero(xp, y.dtype)  # floats or truths
+    mask = xp.sign(y) if y.size <= SIGN_PAYS else y > zero(xp, y.dtype)  # of floats, or truths
     return xp.multiply(g, mask)
 
 

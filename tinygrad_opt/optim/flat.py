@@ -228,9 +228,9 @@ class Flat:
         settled = False
         for run in self.runs:
             if run.moves:
-                run.t += 1
                 engine = run.engine or self.equip(run)
-                run.scalars = engine(run.t, run.first, run.scalars, values)
+                run.scalars = engine(run.t + 1, run.first, run.scalars, values)
+                run.t += 1
                 if not run.t % INTERVAL and self.guard:
                     self.guard(self.part(run, self.letters), run.t, run.scalars, values)
                 if run.first:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...threads import Calls, threads, together
+from ...tracing import Program
 from .base import Engine
 from .placement import placement
 from .trace import program_for
@@ -51,13 +52,15 @@ class Blocks(Engine):
     ) -> tuple[Any, ...]:
         """Get ready for new options, or for a step that takes another branch of the rule."""
         carry = self.carry and self.arrays["p"].itemsize > 2  # halves have no range for factors
-        program, early, self.late = program_for(self.rule, t, first, scalars, options, carry)
+        program, early, late = program_for(self.rule, t, first, scalars, options, carry)
+        self.options = None  # until all is ready, whatever comes between
         if program is not self.program:
+            self.program = None
+            room = self.xp.zeros(len(program.formulas), self.arrays["p"].dtype)
+            self.cells = [room[i : i + 1].reshape(()) for i in range(room.size)]
+            self.calls = together([self.calls_on(part, program, room) for part in self.parts()])
             self.program = program
-            self.numbers = self.xp.zeros(len(program.formulas), self.arrays["p"].dtype)
-            self.cells = [self.numbers[i : i + 1].reshape(()) for i in range(self.numbers.size)]
-            self.calls = together([self.calls_on(part) for part in self.parts()])
-        self.options = options
+        self.options, self.late = options, late
         for cell, number in zip(self.cells, early):
             cell[()] = number
         self.late_cells = self.cells[len(early) :]
@@ -72,14 +75,13 @@ class Blocks(Engine):
         many = isinstance(p, np.ndarray) and p.size >= SHARED
         return pieces(self.arrays, threads() if many else 1)
 
-    def calls_on(self, part: dict[str, Any]) -> Calls:
-        """The calls of the program on a part of the arrays."""
-        assert self.program is not None
-        place, copies = placement(self.program)
+    def calls_on(self, part: dict[str, Any], program: Program, room: Any) -> Calls:
+        """The calls of a program on a part of the arrays; its numbers are in this room."""
+        place, copies = placement(program)
         p, whole = part["p"], part["p"].size == self.arrays["p"].size
         blocks = pieces(part, p.nbytes // (BLOCK if whole else SHARED_BLOCK))
         longest = blocks[0]["p"].size
-        chooses = any(step.operation == "where" for step in self.program.steps)
+        chooses = any(step.operation == "where" for step in program.steps)
         scratch = {
             slot: self.xp.empty(longest, bool if slot.startswith("truth") else p.dtype)
             for slot in [*place.values(), *(BITS if chooses else ())]
@@ -90,7 +92,7 @@ class Blocks(Engine):
         for block in blocks:
             here = cells | block
             here |= {slot: array[: block["p"].size] for slot, array in scratch.items()}
-            for name, operation, operands in [*self.program.steps, *copies]:
+            for name, operation, operands in [*program.steps, *copies]:
                 arrays = [here[place.get(x, x)] for x in operands]
                 out = here[place.get(name, name)]
                 if operation == "where":

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from ...threads import Calls
+from ...tracing import Program
 from ...tracing.loop import loop
 from .blocks import Blocks
 
@@ -105,14 +106,13 @@ def stored(text: str) -> Path:
 class Compiled(Blocks):
     """Run the program as one loop, on threads where the buffers are long."""
 
-    def calls_on(self, part: dict[str, Any]) -> Calls:
+    def calls_on(self, part: dict[str, Any], program: Program, room: Any) -> Calls:
         """One call of the loop."""
-        assert self.program is not None
-        p, program = part["p"], self.program
+        p = part["p"]
         used = {x for step in program.steps for x in step.operands} | program.outputs.keys()
         letters = [letter for letter in part if letter in used]
         if letters and isinstance(p, np.ndarray) and p.itemsize > 2:
             run = compiled(loop(program, letters, p.dtype.name), 1 + len(letters))
             if run:
-                return [partial(run, self.numbers, *(part[letter] for letter in letters))]
-        return super().calls_on(part)
+                return [partial(run, room, *(part[letter] for letter in letters))]
+        return super().calls_on(part, program, room)

@@ -1119,3 +1119,285 @@ def test_a_captured_function_belongs_to_one_thread() -> None:
     thread.start()
     thread.join()
     assert "belongs to the thread that called it first" in found[0]
+
+
+# ---- gradients, hooks and memory ----------------------------------------------------------------
+
+
+def test_a_gradient_waits_where_an_earlier_step_does_not_reach() -> None:
+    def make() -> Trainer:
+        model = nn.Linear(6, 3)
+        optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
+
+        def step(x: Tensor, y: Tensor) -> None:
+            w = model.weight
+            first = tg.grad(F.mse_loss(model(x), y), w)
+            second = tg.grad(model(x).abs().mean(), w)
+            optimizer.zero_grad()
+            w.grad = first
+            optimizer.step()
+            w.grad = second
+            optimizer.step()
+
+        return step, model, optimizer
+
+    race(make, regression())
+
+
+def test_a_step_with_the_gradient_of_an_earlier_call_is_refused() -> None:
+    w = tensor([1.0], requires_grad=True)
+    optimizer = optim.SGD([w], lr=0.5)
+
+    def step(x: Tensor) -> None:
+        optimizer.step()
+        optimizer.zero_grad()
+        (w * x).sum().backward()
+
+    captured = tg.capture(step)
+    captured(tg.ones(1))
+    with pytest.raises(RuntimeError, match=r"uses the gradient of an earlier call.* carried out"):
+        captured(tg.ones(1))
+
+
+def _descent(w: Tensor, optimizer: Any) -> Step:
+    def step(x: Tensor) -> None:
+        optimizer.zero_grad()
+        (w * x).sum().backward()
+        optimizer.step()
+
+    return step
+
+
+def test_gradients_from_elsewhere_are_cleared_at_every_replay() -> None:
+    found = []
+    for captured in (False, True):
+        w, other = (tensor([1.0], requires_grad=True) for _ in range(2))
+        optimizer = optim.SGD([w, other], lr=0.1)
+        step = _descent(w, optimizer)
+        run = tg.capture(step) if captured else step
+        for _ in range(6):
+            other.grad = tensor([3.0])
+            run(tg.ones(1))
+        found.append([w.detach(), other.detach()])
+        assert not captured or run.calls
+    same(*found)
+
+
+def test_a_gradient_that_the_caller_keeps_costs_no_recording() -> None:
+    def make() -> Trainer:
+        model = nn.Linear(6, 3)
+        step, _, optimizer = trainer(model, optim.Adam(model.parameters()), nn.MSELoss())
+        return step, model, optimizer
+
+    step, model, _ = make()
+    step = tg.capture(step)
+    kept = None
+    for batch in regression():
+        step(*batch)
+        kept = model.weight.grad
+    assert kept is not None and step.recorded == 2
+
+
+def test_hooks_that_come_and_go_between_calls_count() -> None:
+    found = []
+    for captured in (False, True):
+        tg.manual_seed(1)
+        model = nn.Linear(6, 3)
+        step, _, optimizer = trainer(model, optim.SGD(model.parameters(), lr=0.1), nn.MSELoss())
+        step, undo = tg.capture(step) if captured else step, None
+        for i, batch in enumerate(regression()):
+            if i == 4:
+                undo = model.weight.register_hook(lambda g: g * 0)
+            if i == 8:
+                undo()
+            step(*batch)
+        found.append((model.state_dict(), optimizer.state_dict()))
+    same(*found)
+
+
+def test_parameters_that_join_an_optimizer_are_cleared_too() -> None:
+    found = []
+    for captured in (False, True):
+        w, late = (tensor([1.0], requires_grad=True) for _ in range(2))
+        optimizer = optim.SGD([w], lr=0.1)
+        step = _descent(w, optimizer)
+        run = tg.capture(step) if captured else step
+        for i in range(8):
+            if i == 4:
+                optimizer.add_param_group({"params": [late]})
+            late.grad = tensor([3.0])
+            run(tg.ones(1))
+        found.append([w.detach(), late.detach()])
+    same(*found)
+
+
+def test_a_parameter_frozen_again_does_not_move_by_its_last_gradient() -> None:
+    found = []
+    for captured in (False, True):
+        tg.manual_seed(1)
+        model = nn.Linear(6, 3)
+        step, *_ = trainer(model, optim.SGD(model.parameters(), lr=0.1), nn.MSELoss())
+        step = tg.capture(step) if captured else step
+        for i, batch in enumerate(regression()):
+            model.weight.requires_grad_(4 <= i < 8)
+            step(*batch)
+        found.append(model.state_dict())
+    same(*found)
+
+
+def test_memory_that_an_optimizer_moves_is_no_argument() -> None:
+    model = nn.Linear(6, 3)
+    plain, *_ = trainer(model, optim.SGD(model.parameters(), lr=0.1), nn.MSELoss())
+    step = tg.capture(plain)
+    x, y = regression()[0]
+    weight = tg.zeros(3, 6)
+    for _ in range(4):
+        step(x, y)
+    assert step.calls
+    tied = tg.capture(lambda x, w, y: (plain(x, y), (w * 1).sum())[1])
+    for _ in range(3):
+        tied(x, weight, y)
+    assert tied.calls
+    with pytest.raises(RuntimeError, match=r"into the memory of an argument.* Pass x.clone\(\)"):
+        tied(x, model.weight.detach(), y)
+
+
+def test_an_older_graph_learns_that_a_replay_has_written() -> None:
+    scale = tg.ones(3)
+    w = tensor([1.0, 2.0, 3.0], requires_grad=True)
+
+    @tg.capture
+    def grow(x: Tensor) -> None:
+        scale.__imul__(x)
+
+    for _ in range(3):
+        grow(tg.ones(3))
+    assert grow.calls
+    older = (w * scale).sum()
+    grow(tg.full((3,), 2.0))
+    with pytest.raises(RuntimeError, match="a captured step"):
+        older.backward()
+
+
+# ---- dtypes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["mean", "var", "std"])
+def test_halves_are_averaged_as_numpy_averages_them(name: str) -> None:
+    step = tg.capture(lambda x: getattr(x, name)(axis=0))
+    for _ in range(4):
+        x = (tg.rand(20000, 2) * 8).to("float16")
+        same(step(x), step.eager(x))
+    assert step.calls
+
+
+def test_integers_are_rounded_to_tens() -> None:
+    step = tg.capture(lambda x: tg.round(x, -1))
+    for i in range(4):
+        x = tensor([14 + i, 26, 128])
+        same(step(x), step.eager(x))
+    assert step.calls
+
+
+# ---- calls --------------------------------------------------------------------------------------
+
+
+def test_words_are_arguments_whatever_object_they_are() -> None:
+    step = tg.capture(lambda x, mode: x * (2 if mode == "train" else 3))
+    for mode, factor in (("train", 2), ("test", 3)):
+        for _ in range(4):
+            assert step(tg.ones(1), mode="".join(list(mode))).tolist() == [factor]
+            assert step(tg.ones(1), "".join(list(mode))).tolist() == [factor]
+    assert step.recorded == 8
+
+
+def test_to_be_recorded_for_ever_is_worth_a_warning() -> None:
+    step = tg.capture(lambda x: x * 2)
+    with pytest.warns(UserWarning, match="was recorded 50 times, which is slower"):
+        for i in range(60):
+            step(tg.ones(i % 12 + 1))
+
+
+def test_what_is_refused_says_that_it_was_done() -> None:
+    w = tensor([1.0], requires_grad=True)
+    optimizer, seen = optim.SGD([w], lr=0.5), []
+
+    def step(x: Tensor) -> Tensor:
+        optimizer.zero_grad()
+        (w * x).sum().backward()
+        optimizer.step()
+        seen.append(1)
+        return w * x
+
+    with pytest.raises(RuntimeError, match=r"it changes seen: .* \(This call was carried out.\)"):
+        tg.capture(step)(tg.ones(1))
+    with pytest.raises(RuntimeError, match=r"item\(\).* \(What the step did before that is done"):
+        tg.capture(lambda x: step(x).item())(tg.ones(1))
+    assert w.tolist() == [0.0]
+
+
+def test_a_method_is_captured_for_one_object() -> None:
+    class Trainer:
+        @tg.capture
+        def step(self, x: Tensor) -> Tensor:
+            return x * 2
+
+        def other(self, x: Tensor) -> Tensor:
+            return x * 3
+
+        def __init__(self) -> None:
+            self.other = tg.capture(self.other)  # type: ignore[method-assign]
+
+    with pytest.raises(TypeError, match=r"self.step = capture\(self.step\) in __init__"):
+        Trainer().step(tg.ones(1))
+    trainer = Trainer()
+    for _ in range(3):
+        assert trainer.other(tg.ones(1)).tolist() == [3]
+
+
+def test_what_a_failed_recording_leaves_says_so() -> None:
+    kept: dict[str, Tensor] = {}
+
+    def step(x: Tensor) -> None:
+        kept["y"] = x * 2
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        tg.capture(step)(tg.ones(1))
+    for use in (repr, lambda y: y + 1, lambda y: y.item()):
+        with pytest.raises(RuntimeError, match="a step has made while it was recorded"):
+            use(kept["y"])
+
+
+def test_a_profile_around_recordings_sees_their_optimizer() -> None:
+    model = nn.Linear(6, 3)
+    step = tg.capture(trainer(model, optim.SGD(model.parameters(), lr=0.1), nn.MSELoss())[0])
+    with tg.profile(show=False) as p:
+        for batch in regression()[:4]:
+            step(*batch)
+    assert next(row for row in p.rows if row.name == "SGD.step()").calls == 4
+    assert tg.Device("cpu").xp is np
+
+
+def test_steps_are_recorded_in_several_threads() -> None:
+    faults: list[BaseException] = []
+    barrier = threading.Barrier(3)
+
+    def work() -> None:
+        model = nn.Sequential(*(nn.Linear(4, 4) for _ in range(20)))
+        step = tg.capture(trainer(model, optim.SGD(model.parameters(), lr=0.1), nn.MSELoss())[0])
+        x = tg.ones(2, 4)
+        barrier.wait()
+        try:
+            for _ in range(4):
+                step(x, x)
+            assert step.calls
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults and tg.Device("cpu").xp is np

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import warnings
-from collections.abc import Callable
-from threading import get_ident
+from collections.abc import Callable, Iterator
+from threading import Lock, get_ident
 from typing import Any
 
 from ..device import Device, default_device
 from ..live import active
 from ..operation import Variable
 from .program import Stale
-from .recording import Elsewhere, Recording, key_of, record
+from .recording import CARRIED_OUT, Elsewhere, Recording, key_of, record
 
 __all__ = ["Captured", "capture"]
 
 KEPT = 8  # recordings, of different shapes, say, or of training and evaluation
 PATIENCE = 4  # recordings in a row that are not like the one before
+OFTEN = 50  # recordings, after which a warning says so
+SECONDS = 60  # to wait for another thread that records
 
 
 def capture(function: Callable[..., Any]) -> Captured:
@@ -44,6 +47,8 @@ def capture(function: Callable[..., Any]) -> Captured:
     gradients from before it, steps with a closure, shapes that depend on data, sparse gradients.
     Not seen is what Python hides in objects without names: an `if` on the state of a C extension.
 
+    A call that is refused has been carried out as far as the error says, so begin anew after it.
+
     Every intermediate result keeps its memory as long as the captured function lives, and a
     captured function belongs to the thread that calls it. On a GPU the function runs as it is, and
     says so once: CUDA graphs are not used yet.
@@ -62,6 +67,7 @@ class Captured:
         self.recordings: list[Recording] = []  # ready ones, the latest first
         self.waiting: dict[Any, Recording] = {}  # those that wait for their like, by arguments
         self.fruitless = 0  # recordings in a row that were not like the one before
+        self.recorded = 0
         self.warned = False
         self.thread: int | None = None
         self.replay: Callable[..., Any] = _nothing
@@ -77,7 +83,8 @@ class Captured:
 
     def choose(self, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """Replay the recording that fits, or make one."""
-        if active() is not None:
+        recorder = active()
+        if recorder is not None and recorder.thread == get_ident():
             raise RuntimeError(
                 "capture: a captured function is called in a step that is being recorded. Call "
                 "its .eager there."
@@ -117,7 +124,16 @@ class Captured:
         """Run the function, for real, and write down what it does: twice the same is enough."""
         first = self.waiting.pop(key_of(args, named), None)
         why = None if first is None else first.why()
-        result, recording = record(self.eager, args, named)
+        with _alone(self.name):
+            result, recording = record(self.eager, args, named)
+        self.recorded += 1
+        if self.recorded == OFTEN:
+            warnings.warn(
+                f"capture: {self.name} was recorded {OFTEN} times, which is slower than to run it "
+                f"as it is. It keeps {KEPT} recordings: let it see fewer shapes and Python values, "
+                "or capture a function for each.",
+                stacklevel=4,
+            )
         if first is None:
             self.wait(recording)
             return result
@@ -134,7 +150,7 @@ class Captured:
             raise RuntimeError(
                 f"capture: {self.name} never does the same twice: {why}. A replay repeats one "
                 "call. What changes from call to call has to be a Tensor that is passed as an "
-                "argument."
+                f"argument. {CARRIED_OUT}"
             )
         return result
 
@@ -143,6 +159,15 @@ class Captured:
         self.waiting[recording.key] = recording
         if len(self.waiting) > KEPT:
             del self.waiting[next(iter(self.waiting))]
+
+    def __get__(self, instance: Any, kind: Any = None) -> Captured:
+        """Itself; TypeError where it is a method, each of whose objects has steps of its own."""
+        if instance is None:
+            return self
+        raise TypeError(
+            f"capture: {self.name} is a method, which is captured for one object at a time. Leave "
+            f"@capture away, and write self.{self.name} = capture(self.{self.name}) in __init__."
+        )
 
     def run_elsewhere(self, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """Run the function as it is; says so once."""
@@ -165,6 +190,22 @@ class Captured:
     def __repr__(self) -> str:
         state = f"{self.calls} calls" if self.recordings else "not recorded yet"
         return f"<captured {self.name}: {state}>"
+
+
+_lock = Lock()  # a recording has the device for itself
+
+
+@contextlib.contextmanager
+def _alone(name: str) -> Iterator[None]:
+    if not _lock.acquire(timeout=SECONDS):
+        raise RuntimeError(
+            f"capture: {name} cannot be recorded, for another thread has been recording a step for "
+            f"{SECONDS} seconds, one that waits for this thread perhaps. Call its .eager there."
+        )
+    try:
+        yield
+    finally:
+        _lock.release()
 
 
 def _nothing(*args: Any) -> Any:

@@ -115,13 +115,18 @@ class Live:
     def __init__(self, function: Any, args: Any, options: Any) -> None:
         self.function, self.args, self.options = function, args, options
         method = next((a for a in (function, *args) if hasattr(a, "__self__")), function)
-        own = getattr(method, "__self__", args[0] if args else None)
+        self.own = own = getattr(method, "__self__", args[0] if args else None)
         last = method.__name__.lstrip("_").removesuffix("_with_hooks")
         self.name = f"{type(own).__name__}.{last}()" if own is not None else f"{last}()"
 
     def __call__(self) -> Any:
         """Make it."""
         return self.function(*self.args, **self.options)
+
+    def parameters(self) -> list[Any]:
+        """The tensors that it may work on."""
+        owners = [x for x in (self.own, *self.args) if callable(getattr(x, "parameters", None))]
+        return [p for x in owners for p in x.parameters()]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Live) and (self.function, self.args, self.options) == (

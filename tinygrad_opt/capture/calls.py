@@ -26,6 +26,7 @@ AS_METHODS = {np.sum: "sum", np.prod: "prod", np.max: "max", np.min: "min", np.a
 WITH_OUT = {"mean", "var", "std", "cumsum", "argmax", "argmin", "any", "all", "clip", "round"}
 WITH_OUT_FUNCTIONS = {np.mean, np.var, np.std, np.cumsum, np.argmax, np.argmin, np.any, np.all}
 WITH_OUT_FUNCTIONS |= {np.clip, np.round, np.concatenate, np.stack}
+VIA_OTHER_DTYPES = {"mean", "var", "std", "cumsum", "clip", "round"}  # as out= is, perhaps
 VIEWS = {  # what may give the memory of its argument, and leaves it as it is
     *("reshape", "ravel", "transpose", "swapaxes", "moveaxis", "squeeze", "expand_dims", "flip"),
     *("broadcast_to", "diagonal", "einsum", "view", "astype", "real", "atleast_1d", "atleast_2d"),
@@ -107,7 +108,7 @@ class Calls(Tape):
         else:
             text = f"{self.function_name(function)}({self.arguments(args, options)})"
         template = None
-        if function in WITH_OUT_FUNCTIONS:
+        if function in WITH_OUT_FUNCTIONS and _same_with_out(function.__name__, args, value):
             template = text[:-1].replace("{", "{{").replace("}", "}}") + ", out={})"
         return self.checked(value, text, template)
 
@@ -160,7 +161,7 @@ class Calls(Tape):
         if name == "copy" or (name == "astype" and not options):
             return self.result(value, text if name == "astype" else self.spelled(real))
         template = None
-        if name in WITH_OUT:
+        if name in WITH_OUT and _same_with_out(name, (real, *args), value):
             comma = ", " if args or options else ""
             template = f"{text[:-1]}{comma}out={{}})"
         return self.checked(value, text, template)
@@ -232,6 +233,14 @@ def fill(room: Array, value: Any) -> None:
             "product with the mask."
         )
     room[...] = value
+
+
+def _same_with_out(name: str, operands: Any, value: Any) -> bool:
+    """Whether a call computes in the same dtypes where it is told where to write."""
+    if name not in VIA_OTHER_DTYPES:
+        return True
+    dtypes = {x.dtype for x in (*operands, value) if hasattr(x, "dtype")}
+    return len(dtypes) == 1 and all(t.kind == "f" and t.itemsize > 2 for t in dtypes)
 
 
 def _reduction(

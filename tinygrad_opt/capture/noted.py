@@ -14,11 +14,17 @@ class Look(RuntimeError):
     """A number was read while a step is recorded; a replay would not read it."""
 
 
+AFTERWARDS = (
+    "capture: a tensor is used that a step has made while it was recorded, and which ended with "
+    "it, by an error perhaps. Return such a tensor from the step, or call .eager."
+)
 LOOKS = {"ctypes", "data", "dump", "dumps", "flat", "item", "tobytes", "tofile", "tolist"}
 
 
 def _look(what: str) -> Callable[..., Any]:
     def raise_it(self: Noted, *args: Any, **options: Any) -> Any:
+        if self.recorder.over:
+            raise Look(AFTERWARDS)
         raise Look(
             f"capture: the step reads a number in Python, by {what}, on which a replay could not "
             f"depend (an array of shape {self.shape}). Return the tensor and read it outside; for "

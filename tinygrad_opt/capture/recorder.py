@@ -9,6 +9,7 @@ Order: operations · Python that stays alive · the tensors of the world.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,9 +21,13 @@ from . import watch
 from .alive import Live, Question, Whole, observed
 from .calls import Calls
 from .noted import Look, Noted
-from .tape import Array, owner
+from .tape import Array
 from .world import World
 
+EARLIER = (
+    "capture: the step uses the gradient of an earlier call. Call zero_grad() in the step, before "
+    "backward()."
+)
 OPTIONS = "it changes lr or another option of an optimizer"
 
 
@@ -32,6 +37,7 @@ class Recorder(Calls):
     def __init__(self, device: Any, world: World) -> None:
         super().__init__(device)
         self.world, self.options = world, world.options()
+        self.before = device.xp
         self.inside = False  # an operation
         self.draws: list[Whole] = []
         self.arrays: dict[Any, Array] = {}  # of the tensors that hold noted ones meanwhile
@@ -39,6 +45,9 @@ class Recorder(Calls):
         self.earlier: dict[Any, Any] = {}  # their gradients from before,
         self.shadows: dict[Any, Any] = {}  # what stands for those,
         self.handed: dict[Any, Any] = {}  # and what p.grad holds where the program is
+        self.times: Counter[Any] = Counter()  # how often it was given one
+        self.worked_on: dict[Any, Any] = {}  # by live calls
+        self.stepped: dict[Any, Any] = {}  # with a gradient from before
         self.refused: list[str] = []
 
     # ---- operations -----------------------------------------------------------------------------
@@ -138,6 +147,11 @@ class Recorder(Calls):
                 "replay could not. Leave that step out of the captured function."
             )
         self.hand_over()
+        with watch.asleep():
+            for p in call.parameters():
+                self.worked_on[p] = p
+                if p.grad is not None and p.grad is self.shadows.get(p):
+                    self.stepped[p] = p
         if self.options != self.world.options():
             self.refused.append(OPTIONS)
         with self.outside():
@@ -166,6 +180,7 @@ class Recorder(Calls):
             yield
         finally:
             record_into(None)
+            self.over = True
             for t, array in self.arrays.items():
                 if isinstance(t._data, Noted):
                     t._data = t._data.array
@@ -179,17 +194,16 @@ class Recorder(Calls):
         """Put something in the place of a gradient from before that the step may not read."""
         array, self.earlier[t] = t.grad._data, t.grad
         t.grad = self.shadows[t] = wrap(self.note(array, "old"), t.device)
-        self.forbidden[id(array)] = (
-            "capture: the step uses the gradient of an earlier call. Call zero_grad() in the step, "
-            "before backward()."
-        )
+        self.forbidden[id(array)] = EARLIER
 
-    def faults(self, given: list[Any], inputs: list[Any]) -> Iterator[str]:
+    def moving(self) -> list[Array]:
+        """Arrays of the world that the step writes into, or lets an optimizer move."""
+        return [*self.touched, *(p._data for p in self.worked_on if p in self.arrays)]
+
+    def faults(self, inputs: list[Any]) -> Iterator[str]:
         """What the step has changed that a replay would not change."""
         if any(x is not None and id(x) in self.written for x in inputs):
             yield "it writes into an argument"
-        if any(isinstance(x, Variable) and id(owner(x._data)) in self.written for x in given):
-            yield "it writes into the memory of an argument"
         if self.world.unsteady:
             yield f"it can use {self.world.unsteady[0]}, which may give other numbers each time"
         if self.options != self.world.options():
@@ -208,9 +222,12 @@ class Recorder(Calls):
     def hand_over(self) -> None:
         """Put into p.grad what a call that stays alive, or the end of the step, will find there."""
         for t in self.arrays:
-            if t.grad is self.handed.get(t) or t.grad is self.shadows.get(t, self):
+            if t.grad is self.handed.get(t, self.shadows.get(t)):
                 continue
-            self.handed[t] = t.grad
+            is_first, self.handed[t] = t not in self.handed, t.grad
+            if is_first and t.grad is None:
+                continue  # a replay begins with that
+            self.times[t] += t.grad is not None
             name = self.bind(t, "t")
             if t.grad is None:
                 self.write(f"{name}.grad = None")
@@ -218,6 +235,15 @@ class Recorder(Calls):
                 self.objects["wrap"], self.objects["device"] = wrap, t.device
                 array = t.grad._data.array
                 self.write(f"{name}.grad = wrap({self.names[id(array)]}.copy(), device)")
+
+    @contextlib.contextmanager
+    def behind(self) -> Iterator[None]:
+        """Let what stood before the device stand there again inside this block: a profile."""
+        self.device.xp = self.before
+        try:
+            yield
+        finally:
+            self.device.xp = self
 
     @contextlib.contextmanager
     def outside(self) -> Iterator[None]:
@@ -230,7 +256,7 @@ class Recorder(Calls):
             t.grad = real
         record_into(None)
         try:
-            with self.away(), watch.asleep():
+            with self.behind(), watch.asleep():
                 yield
         finally:
             record_into(self)

@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 
 from ..device import Device
-from ..operation import Variable, is_grad_enabled, wrap
+from ..operation import Variable, changed, is_grad_enabled, wrap
 from . import watch
 from .noted import Look, Noted
 from .program import Stale, function_of, text_of
-from .recorder import Recorder
-from .tape import Unfollowed, owner
+from .recorder import EARLIER, Recorder
+from .tape import Unfollowed, owner, sharing
 from .world import World
+
+CARRIED_OUT = "(This call was carried out.)"
 
 
 class Elsewhere(Exception):
@@ -46,14 +48,29 @@ def record(function: Any, args: tuple[Any, ...], named: dict[str, Any]) -> tuple
             result, text = _result(recorder, returned)
             recorder.hand_over()
     except Unfollowed as error:
-        raise RuntimeError(str(error)) from None
-    faults = [*recorder.refused, *effects, *recorder.faults(given, inputs)]
+        raise RuntimeError(f"{error}{_so_far(recorder)}") from None
+    except Look as error:
+        error.args = (f"{error}{_so_far(recorder)}",)
+        raise
+    if any(t in recorder.handed for t in recorder.stepped):
+        raise RuntimeError(f"{EARLIER} {CARRIED_OUT}")
+    shares = sharing(recorder.moving())
+    if any(isinstance(x, Variable) and shares(x._data) for x in given):
+        raise RuntimeError(
+            "capture: it writes into the memory of an argument, or lets an optimizer move it, and "
+            f"a replay reads a copy. Pass x.clone(). {CARRIED_OUT}"
+        )
+    faults = [*recorder.refused, *effects, *recorder.faults(inputs)]
     if faults:
         raise RuntimeError(
             f"capture: {faults[0]}: a replay would not do that again. Do it outside, with what the "
-            "step returns."
+            f"step returns. {CARRIED_OUT}"
         )
     return result, Recording(recorder, args, named, inputs, text)
+
+
+def _so_far(recorder: Recorder) -> str:
+    return " (What the step did before that is done.)" if recorder.effects else ""
 
 
 def _like(x: Any, array: Any) -> Any:
@@ -140,12 +157,20 @@ class Recording:
 
     def finish(self, first: Recording) -> None:
         """Write the program, now that a second recording has shown what stays the same."""
-        moved = self.move_gradients_home()
         self.objects |= {"Stale": Stale, "Variable": Variable, "is_": is_}
         cleared = first.recorder.earlier.keys() | self.recorder.earlier.keys()
+        self.replay = self.program(cleared, {})
+        moved = self.move_gradients_home()
+        if moved:
+            self.objects["copying"] = self.replay  # where a gradient of an earlier call is kept
+            self.replay = self.program(cleared, moved)
+
+    def program(self, cleared: Collection[Any], moved: dict[Any, str]) -> Callable[..., Any]:
+        """The tests, and then the lines."""
         tests = [
             *self.tests_of_the_call(),
-            *self.tests_of_tensors(cleared, moved),
+            *self.tests_of_tensors(cleared),
+            *self.tests_of_optimizers(),
             *(place.test(self.recorder.bind) for place in self.world.places),
         ]
         self.text = text_of(self.lines) + f"\nreturn {self.result}"
@@ -154,19 +179,23 @@ class Recording:
             *self.take_in(moved),
             self.text,
         ]
-        self.replay = function_of("\n".join(source), self.objects)
+        return function_of("\n".join(source), self.objects)
 
     def tests_of_the_call(self) -> list[str]:
         """What is true where arguments or circumstances are not like those that were recorded."""
         self.objects |= {"cpu": Device("cpu"), "grads": is_grad_enabled, "thread": get_ident}
+        moving = self.recorder.moving()
+        self.objects |= {"shares": sharing(moving), "roots": {*map(id, moving)}}
         tests = [
             f"len(given) != {len(self.inputs)}",
             f"grads() is not {is_grad_enabled()}",
             f"thread() != {get_ident()}",
         ]
         for i, (x, key) in enumerate(zip(self.inputs, self.key)):
-            if x is None:
-                tests.append(f"given[{i}] is not {self.recorder.spelled(key)}")
+            if isinstance(key, str):
+                tests.append(f"not isinstance(given[{i}], str) or given[{i}] != {key!r}")
+            elif x is None:
+                tests.append(f"given[{i}] is not {key}")
             else:
                 dtype = self.recorder.bind(x.dtype, "c")
                 tests.append(
@@ -174,9 +203,11 @@ class Recording:
                     f"given[{i}].device is not cpu or "
                     f"(a{i} := given[{i}]._data).shape != {x.shape} or a{i}.dtype != {dtype}"
                 )
+                if moving:
+                    tests.append(f"(a{i}.base is not None or id(a{i}) in roots) and shares(a{i})")
         return tests
 
-    def tests_of_tensors(self, cleared: Collection[Any], moved: dict[Any, str]) -> list[str]:
+    def tests_of_tensors(self, cleared: Collection[Any]) -> list[str]:
         """What is true where a tensor has another array, or a gradient that would be added to."""
         recorder, tests = self.recorder, []
         for t, array in recorder.arrays.items():
@@ -184,19 +215,44 @@ class Recording:
             if id(array) in recorder.used:
                 tests.append(f"{name}._data is not {recorder.names[id(array)]}")
                 tests.append(f"{name}._requires_grad is not {t._requires_grad}")
-            if t._requires_grad and t not in cleared:
+            if t not in cleared and (t._requires_grad or t in recorder.worked_on):
                 tests.append(f"{name}.grad is not None")
-            if t in moved:
-                tests.append(f"{name}._home is not {recorder.bind(t._home, 'c')}")
+            if t._requires_grad:
+                hooks = recorder.bind([*t._hooks], "hooks") if t._hooks else None
+                tests.append(f"{name}._hooks != {hooks}" if hooks else f"{name}._hooks")
+        return tests
+
+    def tests_of_optimizers(self) -> list[str]:
+        """What is true where an optimizer, whose gradients are cleared, has other parameters."""
+        bind, tests = self.recorder.bind, []
+        for optimizer in self.world.optimizers:
+            groups = getattr(optimizer, "param_groups", None)
+            if groups is None:
+                continue
+            now = f"{bind(optimizer, 'optimizer')}.param_groups"
+            tests.append(f"len({now}) != {len(groups)}")
+            for i, group in enumerate(groups):
+                saved = [*group["params"]]
+                tests.append(f"len(its := {now}[{i}]['params']) != {len(saved)}")
+                tests.append(f"not all(map(is_, its, {bind(saved, 'params')}))")
         return tests
 
     def take_in(self, moved: dict[Any, str]) -> list[str]:
-        """Copy arguments to where they are read, and make room for gradients."""
-        names = self.recorder.names
+        """Make room for gradients, copy arguments to where they are read, tell older graphs."""
+        recorder = self.recorder
+        names, shares = recorder.names, sharing(recorder.touched)
+        written = [t for t in recorder.arrays if shares(t._data)]
+        self.objects["changed"] = changed
+        changes = [f"changed({recorder.bind(written, 'written')}, 'a captured step')"]
         return [
+            *(f"{names[id(t)]}.grad = None" for t in recorder.handed),
+            *(
+                f"if {names[id(t)]}._home is not {recorder.bind(t._home, 'c')} or "
+                f"{home}.room() is None: return copying(*given)"
+                for t, home in moved.items()
+            ),
             *(f"{names[id(x)]}[...] = a{i}" for i, x in enumerate(self.inputs) if x is not None),
-            *(f"{names[id(t)]}.grad = None" for t in self.recorder.handed),
-            *(f"if {home}.room() is None: raise Stale" for home in moved.values()),
+            *(changes if written else ()),
         ]
 
     def move_gradients_home(self) -> dict[Any, str]:
@@ -207,6 +263,7 @@ class Recording:
             home = t._home and t._home()
             if (
                 home is None
+                or recorder.times[t] > 1  # an earlier step reads the place
                 or home.view is not t._data
                 or not isinstance(getattr(grad, "_data", None), Noted)
             ):

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from threading import get_ident
 from typing import Any
 
 import numpy as np
 
 from ..observer import Observer
-from .noted import Look, Noted
+from .noted import AFTERWARDS, Look, Noted
 from .program import Line
 
 USUAL = np.geterr()
@@ -43,6 +44,8 @@ class Tape(Observer):
         self.memories: set[int] = set()  # owners of known memory,
         self.temporary: set[int] = set()  # those that the program owns,
         self.written: set[int] = set()  # and those that it writes into again
+        self.touched: list[Array] = []  # what of the world it writes into
+        self.over = False  # the recording
         self.used: set[int] = set()  # arrays that took part
         self.forbidden: dict[int, str] = {}  # arrays that the step may not read, and why
         self.effects = False  # whether a line so far has changed anything outside of the program
@@ -122,6 +125,8 @@ class Tape(Observer):
     def real(self, x: Any) -> Any:
         """The real arrays in arguments, at any depth."""
         if isinstance(x, Noted):
+            if x.recorder.over:
+                raise Look(AFTERWARDS)
             if x.recorder is not self or get_ident() != self.thread:
                 raise Look("capture: a tensor of a step that is being recorded was used outside.")
             if id(x.array) in self.forbidden:
@@ -167,7 +172,10 @@ class Tape(Observer):
         """Note that this memory is written into, and say whether it is the world's."""
         memory = id(owner(array))
         self.written.add(memory)
-        return memory not in self.temporary
+        if memory in self.temporary:
+            return False
+        self.touched.append(array)
+        return True
 
     def number(self, x: float, dtype: Any) -> Array:
         """A number as the one 0-d array of this dtype."""
@@ -176,6 +184,23 @@ class Tape(Observer):
             self.numbers[key] = np.array(x, dtype)
             self.note(self.numbers[key], "k")
         return self.numbers[key]
+
+
+def sharing(arrays: list[Array]) -> Callable[[Any], bool]:
+    """A test whether an array may show memory of these; quick where it does not."""
+    roots = {id(_root(array)) for array in arrays}
+
+    def shares(array: Any) -> bool:
+        return id(_root(array)) in roots and any(np.may_share_memory(array, a) for a in arrays)
+
+    return shares
+
+
+def _root(thing: Any) -> Any:
+    """What the memory of an array belongs to."""
+    while (base := getattr(thing, "base", None)) is not None:
+        thing = base
+    return thing
 
 
 def owner(array: Array) -> Array:

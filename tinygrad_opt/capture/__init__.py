@@ -45,7 +45,10 @@ def capture(function: Callable[..., Any]) -> Captured:
     repeat: numbers read in Python (`loss.item()`, `if`), changes of Python values (`losses.append`,
     `self.count += 1`), print, clocks, iterators, random numbers and data made in the step,
     gradients from before it, steps with a closure, shapes that depend on data, sparse gradients.
-    Not seen is what Python hides in objects without names: an `if` on the state of a C extension.
+    Looked at is what the user's own functions reach: closures, globals, defaults, attributes, what
+    lists and dicts hold, and what their code names of modules, optimizers, schedulers and tensors.
+    Not seen is what Python hides: names that are put together at run time, classes and functions of
+    other packages, the state of a C extension, files that another package writes.
 
     A call that is refused has been carried out as far as the error says, so begin anew after it.
 

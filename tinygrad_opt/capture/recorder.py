@@ -26,7 +26,7 @@ from .world import World
 
 EARLIER = (
     "capture: the step uses the gradient of an earlier call. Call zero_grad() in the step, before "
-    "backward()."
+    "backward(), of every network that backward() reaches."
 )
 OPTIONS = "it changes lr or another option of an optimizer"
 

@@ -2,6 +2,7 @@
 
 `ones` turns a sum over the first axis into a product, ``ones.dot(a)``, several times faster than a
 reduction for the sizes of layers. Everybody holds the same arrays: nobody may write into them.
+Layers ask for `zero` and `ones` at every step, which is why these take the short way on the CPU.
 """
 
 from __future__ import annotations

@@ -16,6 +16,34 @@ from .symbols import Number
 
 TRUTHS = {"less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "logical_and"}
 
+# Operations that Python and CUDA write alike; T is the type of the elements.
+ALIKE = {
+    "positive": "{0}",
+    "negative": "-{0}",
+    "reciprocal": "T(1) / {0}",
+    "square": "{0} * {0}",
+    "sqrt": "sqrt({0})",
+    "add": "{0} + {1}",
+    "subtract": "{0} - {1}",
+    "multiply": "{0} * {1}",
+    "divide": "{0} / {1}",
+    "less": "{0} < {1}",
+    "less_equal": "{0} <= {1}",
+    "greater": "{0} > {1}",
+    "greater_equal": "{0} >= {1}",
+    "equal": "{0} == {1}",
+    "not_equal": "{0} != {1}",
+    "exp": "exp({0})",
+    "expm1": "expm1({0})",
+    "log": "log({0})",
+    "log1p": "log1p({0})",
+    "sin": "sin({0})",
+    "cos": "cos({0})",
+    "sinh": "sinh({0})",
+    "cosh": "cosh({0})",
+    "tanh": "tanh({0})",
+}
+
 Early = tuple[float, ...]
 Late = Callable[..., Any]  # numbers, or None
 Settle = Callable[..., Any]  # (Early, Late), or None

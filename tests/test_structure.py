@@ -19,7 +19,7 @@ PACKAGE = "tinygrad_opt"
 
 # From the ground up; those on one line do not know each other.
 HOUSE = """
-live
+live names
 device observer threads tracing random_numbers
 constants homes kernels profile
 operation

@@ -17,6 +17,7 @@ import numpy as np
 from . import operation
 from .constants import ones
 from .homes import room_for
+from .observer import Observer
 from .operation import (
     PICK,
     Shape,
@@ -276,8 +277,13 @@ def backward(y: Any, gradient: Any = None, create_graph: bool = False) -> None:
     is given, and where a value that is needed was changed since the forward pass.
     """
     if create_graph and not operation.recording():
-        return enable_grad()(backward)(y, gradient, create_graph)
-    there(y.device, _backward, y, gradient, create_graph)
+        enable_grad()(backward)(y, gradient, create_graph)
+        return
+    device = y.device
+    if isinstance(device.xp, Observer):
+        device.xp.backward(there, device, _backward, y, gradient, create_graph)
+    else:
+        there(device, _backward, y, gradient, create_graph)
 
 
 def _backward(y: Any, gradient: Any, create_graph: bool) -> None:

@@ -1,9 +1,9 @@
 """Seeing what a computation does: an array module that stands before a device's own.
 
 Operations get their array module from the device. While an `Observer` stands in its place, it is
-handed every operation, forward and backward, and every step of an optimizer, and runs them: a
-profiler looks at the clock before and after, a recorder runs them on arrays that take notes. What
-is not observed pays nothing.
+handed every operation, forward and backward, every backward pass and every step of an optimizer,
+and runs them: a profiler looks at the clock before and after, a recorder runs them on arrays that
+take notes. What is not observed pays nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Function = Callable[..., Any]
 class Observer:
     """Stands for an array module; whatever is asked of it that it does not know, is the module's.
 
-    A subclass says what to do with `operation`, `step` and `constant`.
+    A subclass says what to do with `operation`, `backward`, `step` and `constant`.
     """
 
     def __init__(self, device: Any) -> None:
@@ -35,6 +35,10 @@ class Observer:
         """Run what works on parameters behind the back of operations: a step of an optimizer."""
         with self.away():
             return function(*args)
+
+    def backward(self, function: Function, *args: Any) -> Any:
+        """Run a backward pass that a person asked for."""
+        return function(*args)
 
     def constant(self, array: Any) -> Any:
         """An array that nobody may write into."""

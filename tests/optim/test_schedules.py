@@ -321,7 +321,7 @@ def test_stairs_have_a_second_name() -> None:
     assert ALIASES == {"every": "step"}
     assert every is step
     assert str(parse("every(30)")) == str(every(30)) == "step(30)"
-    with pytest.raises(ValueError, match="the nearest name is 'every'"):
+    with pytest.raises(ValueError, match="Did you mean 'every'"):
         parse("evry(3)")
 
 
@@ -405,8 +405,8 @@ def test_without_matplotlib_a_sentence_says_how_to_get_it(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("cosin(900)", "there is no 'cosin' (the nearest name is 'cosine')"),
-        ("Warm_up(9) >> cosine(3)", "there is no 'Warm_up' (the nearest name is 'warmup')"),
+        ("cosin(900)", "there is no 'cosin'. Did you mean 'cosine'?"),
+        ("Warm_up(9) >> cosine(3)", "there is no 'Warm_up'. Did you mean 'warmup'?"),
         ("cosine", "cosine needs its arguments, as in cosine(…)"),
         ("__import__('os')", "there is no '__import__'"),
         ("cosine(9).values(3)", "'cosine(9).values(3)' is not a number"),

@@ -35,6 +35,14 @@ class Console:
         if not self.as_json:
             print(text, flush=True)
 
+    def python(self, code: str) -> None:
+        """The Python call, or lines, that do what the command did."""
+        self.line(f"\nin Python:\n\n{code}" if "\n" in code else f"in Python: {code}")
+
+    def written(self, path: Any) -> None:
+        """Where a file is; no result, where the result is JSON."""
+        (self.note if self.as_json else self.line)(f"wrote {path}")
+
     def document(self, content: Any) -> None:
         """The result as strict JSON, the only thing on stdout."""
         print(json.dumps(content, ensure_ascii=False, allow_nan=False, indent=2))

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from .. import nn
-from ..data import DATASETS, DataLoader, Dataset, load, prepare, read_csv
+from ..data import DataLoader, Dataset, load, prepare, read_csv
 from ..optim import OPTIMIZERS, AdamW, Entry, Muon, get_optimizer, lr_scheduler, split_matrices
 from ..optim.schedules import ALIASES, SCHEDULES, Schedule, parse
 from ..random_numbers import manual_seed
@@ -112,8 +112,8 @@ class Recipe:
         """The lines that do what this run does."""
         words = self.words
         source = repr(words.dataset)
-        if words.csv is not None:
-            source = f"tg.data.read_csv({words.csv!r}, {words.target!r})"
+        if is_table(words.dataset):
+            source = f"tg.data.read_csv({words.dataset!r}, {words.target!r})"
         layers = [f"tg.nn.{layer!r}," for layer in self.model]
         for name in ("in_features=", "out_features=", ", bias=True"):
             layers = [layer.replace(name, "") for layer in layers]
@@ -166,14 +166,14 @@ def _at_least(least: int, flag: str, value: Any) -> Any:
 
 
 def _dataset(words: argparse.Namespace) -> Dataset:
-    if (words.dataset is None) == (words.csv is None):
-        raise ValueError(
-            "train: name a data set or give --csv FILE, one of the two. The data sets are "
-            f"{', '.join(DATASETS)}."
-        )
-    if words.csv is not None:
-        return read_csv(words.csv, words.target)
+    if is_table(words.dataset):
+        return read_csv(words.dataset, words.target)
     return load(words.dataset)
+
+
+def is_table(name: str) -> bool:
+    """Whether a data set is a file of one's own."""
+    return name.lower().endswith((".csv", ".tsv", ".txt"))
 
 
 def _batch(text: str) -> int | None:

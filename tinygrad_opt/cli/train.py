@@ -12,6 +12,7 @@ from ..device import default_device, use_device
 from ..profile import Profile, profile
 from ..teach import History, evaluate, fit
 from .console import Console, number
+from .files import add_files, add_seed, write
 from .recipe import Recipe
 
 NAME = "train"
@@ -20,7 +21,7 @@ EPILOG = """examples:
   tinygrad-opt train digits
   tinygrad-opt train spiral --hidden 32,32 --optimizer momentum --epochs 100
   tinygrad-opt train digits --schedule "warmup(45) >> cosine(1305)" --l2 1e-4 --dropout 0.2
-  tinygrad-opt train --csv flowers.csv --target species --json
+  tinygrad-opt train flowers.csv --target species --json
   tinygrad-opt train digits --profile --epochs 5
 
 Every run ends with the Python lines that do the same."""
@@ -31,9 +32,9 @@ Results = dict[str, dict[str, float]]  # loss and accuracy of each part of the d
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to train on, which network, which rule, how long."""
     add = parser.add_argument
-    add("dataset", nargs="?", metavar="DATASET", help=f"one of {', '.join(DATASETS)}")
-    add("--csv", metavar="FILE", help="your own table, one example a line")
-    add("--target", metavar="COLUMN", help="the column of --csv to predict (the last)")
+    names = f"a table of your own, as in flowers.csv, or one of {', '.join(DATASETS)}"
+    add("dataset", metavar="DATASET", help=names)
+    add("--target", metavar="COLUMN", help="the column of a table to predict (the last)")
     add("--hidden", default="128", metavar="SIZES", help="hidden units, as in 64,32 (128)")
     add("--optimizer", default="adam", metavar="NAME", help="see: list optimizers (adam)")
     add("--lr", type=float, metavar="RATE", help="learning rate (one that suits the optimizer)")
@@ -47,9 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--l2", type=float, default=0.0, metavar="λ", help="adds ½ λ Σw² to the loss")
     add("--dropout", type=float, default=0.0, metavar="P", help="share of hidden units left out")
     add("--device", help="cpu, cuda or cuda:1 (what TINYGRAD_OPT_DEVICE says, or cpu)")
-    add("--seed", type=int, default=0, help="of first weights, order and dropout (0)")
     add("--profile", action="store_true", help="where the time of the training goes, as a table")
     add("--quiet", action="store_true", help="the final table only")
+    add_seed(parser)
+    add_files(parser, "csv")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -90,12 +92,13 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
             l2=arguments.l2,
             on_epoch=show,
         )
-    history.meta = recipe.meta()
+    history.meta |= recipe.meta()
     results = {part: evaluate(recipe.model, data) for part, data in whole.items()}
     if console.as_json:
         console.document(_document(recipe, history, results, measured))
     else:
         _report(console, recipe, history, results, measured)
+    write(console, arguments, csv=history.to_csv)
     return int(history.status in ("nan", "diverged"))
 
 
@@ -153,4 +156,4 @@ def _report(
         console.line(f"status: {history.status}{at}. Try {advice} learning rate.")
     if measured is not None:
         console.line(f"\n{measured}")
-    console.line(f"\nin Python:\n\n{recipe.in_python()}")
+    console.python(recipe.in_python())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from ..names import did_you_mean
 from . import idx, packaged, toys
 from .dataset import Array, Dataset
 from .download import verify_fetched
@@ -75,11 +75,9 @@ def load(name: str, **options: Any) -> Dataset:
     """
     entry = DATASETS.get(name.lower().replace("-", "_"))
     if entry is None:
-        near = difflib.get_close_matches(name, DATASETS, 1)
         raise ValueError(
-            f"load: there is no data set {name!r}. "
-            + (f"Did you mean {near[0]!r}? " if near else "")
-            + f"There are {', '.join(DATASETS)}."
+            f"load: there is no data set {name!r}.{did_you_mean(name, DATASETS)} There are "
+            f"{', '.join(DATASETS)}."
         )
     for option in options:
         if option not in entry.options:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import textwrap
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..names import did_you_mean
 from .adam import Adam, AdamW
 from .adam_denominator import ADOPT, AdaBelief, Yogi
 from .adam_numerator import MARS, Adan, AdEMAMix
@@ -454,8 +454,7 @@ def get_optimizer(name: str) -> Entry:
     plain = "".join(c for c in name.lower() if c not in " -_")
     known = SYNONYMS.get(plain, plain)
     if known not in OPTIMIZERS:
-        nearest = difflib.get_close_matches(plain, [*OPTIMIZERS, *SYNONYMS], n=1, cutoff=0.5)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        hint = did_you_mean(plain, [*OPTIMIZERS, *SYNONYMS])
         raise ValueError(
             f"there is no optimizer {name!r}.{hint} There are {', '.join(OPTIMIZERS)}."
         )

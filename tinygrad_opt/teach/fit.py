@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Sized
 from functools import partial
 from typing import Any, Protocol
 
+import numpy as np
+
+from .. import __version__
 from ..device import Device
 from ..nn import Module
 from ..nn import functional as F
@@ -17,7 +20,7 @@ from ..operation import no_grad
 from ..ops import stack
 from ..optim import Optimizer, SophiaG
 from ..tensor import Tensor
-from .history import History
+from .history import History, Recording
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -37,6 +40,8 @@ def fit(
     test: Batches | None = None,
     l1: float = 0.0,
     l2: float = 0.0,
+    norms: bool = False,
+    snapshots: bool = False,
     on_epoch: Callable[[int, History], None] | None = None,
 ) -> History:
     """Train for some passes over the data and return the record of the run.
@@ -44,22 +49,28 @@ def fit(
     For every batch: w ← w − η dL/dw by the optimizer's rule, L the loss of the batch + `penalty`.
     An optimizer with a closure evaluates the loss of the batch as often as it needs it. The
     scheduler moves after every update. Without ``loss`` it is cross-entropy for integer labels
-    and the mean squared error for floats. ``on_epoch(epoch, history)`` is called after every pass.
-    A run that meets NaN or diverges ends after that pass; ``history.status`` says so. ValueError
-    for no epochs, no batches or negative penalties.
+    and the mean squared error for floats. With ``norms`` the record holds ‖w‖, ‖g‖ and ‖update‖ of
+    every parameter, which makes a GPU wait at every update; with ``snapshots`` all weights, at the
+    start and after every pass. ``on_epoch(epoch, history)`` is called after every pass. A run that
+    meets NaN or diverges ends after that pass; ``history.status`` says so. ValueError for no
+    epochs, no batches or negative penalties.
     """
     if epochs < 1 or len(train) < 1 or not (l1 >= 0 and l2 >= 0):
         raise ValueError(
             f"fit: epochs {epochs}, {len(train)} batches, l1 {l1}, l2 {l2} do not make sense: at "
             "least one epoch, one batch, and penalties ≥ 0."
         )
-    history = History()
+    recording = Recording(optimizer=type(optimizer).__name__, epochs=epochs, version=__version__)
     weights = [p for p in model.parameters() if p.ndim > 1]
+    watched = dict(model.named_parameters()) if norms else {}
     wants_prediction = isinstance(optimizer, SophiaG)  # it draws labels from it
+    rates: list[float] = []
     began = time.perf_counter()
     model.train()
+    if snapshots:
+        recording.snapshots.append((0, _all_weights(model)))
     for epoch in range(1, epochs + 1):
-        done = len(history.step)
+        done = len(recording)
         _switch(optimizer, "train")
 
         def update(batch_loss: Tensor, again: Callable[[], tuple[Tensor, Tensor]]) -> None:
@@ -74,32 +85,53 @@ def fit(
                 total = descend(total)
                 return (total, prediction) if wants_prediction else total
 
-            history.lr.append(float(optimizer.param_groups[0]["lr"]))
+            rates.append(float(optimizer.param_groups[0]["lr"]))
+            before = {name: p._data.copy() for name, p in watched.items()}
             if getattr(optimizer, "scope", "") == "closure":  # it evaluates the loss anew
                 optimizer.step(closure)
             else:
                 descend(batch_loss)
                 optimizer.step()
+            recording.add_all(_norms(watched, before))
             if scheduler is not None:
                 scheduler.step()
 
         losses, found = _one_pass(model, train, loss, update)
-        history.loss += losses
-        history.step += range(done, len(history.loss))
-        history.note(epoch, **{f"train_{name}": value for name, value in found.items()})
+        for step, (value, rate) in enumerate(zip(losses, rates[done:], strict=True), start=done):
+            recording.add(step=step, loss=value, lr=rate)
+        done = len(recording)
+        recording.note(done, **{f"train_{name}": value for name, value in found.items()})
         _switch(optimizer, "eval")
         if test is not None:
             found = evaluate(model, test, loss)
-            history.note(epoch, **{f"test_{name}": value for name, value in found.items()})
-        history.seconds = time.perf_counter() - began
+            recording.note(done, **{f"test_{name}": value for name, value in found.items()})
+        if snapshots:
+            recording.snapshots.append((done, _all_weights(model)))
+        history = recording.history(seconds=time.perf_counter() - began)
         if on_epoch is not None:
             on_epoch(epoch, history)
-        if history.hopeless_from(done) is not None:
+        if history.stopped_at is not None:
             break
-    history.judge()
     if not all(_fetched([p.detach().isfinite().all() for p in model.parameters()])):
         history.status = "nan"
     return history
+
+
+def _norms(params: dict[str, Any], before: dict[str, Any]) -> dict[str, float]:
+    """‖w‖ before the update, ‖g‖ and ‖update‖ of each parameter."""
+    row = {}
+    for name, p in params.items():
+        g = 0.0 if p.grad is None or p.grad.is_sparse else float((p.grad._data**2).sum() ** 0.5)
+        row[f"norms.{name}.weight"] = float((before[name] ** 2).sum() ** 0.5)
+        row[f"norms.{name}.grad"] = g
+        row[f"norms.{name}.update"] = float(((p._data - before[name]) ** 2).sum() ** 0.5)
+    return row
+
+
+def _all_weights(model: Module) -> Any:
+    """All parameters in a row, on the host."""
+    rows = [p.device.to_host(p._data).reshape(-1) for p in model.parameters()]
+    return np.concatenate(rows).astype(np.float64)
 
 
 def _switch(optimizer: Optimizer, mode: str) -> None:

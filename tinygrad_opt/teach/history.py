@@ -1,99 +1,290 @@
-"""The record of a run: plain numbers on the host, read by tables, files and tests alike."""
+"""The record of a run: plain numbers on the host, read by tables, files, pictures and tests alike.
+
+Order: History · its judgement · files · Recording.
+"""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
 SCHEMA = "tinygrad_opt.history/1"
-BEYOND_HOPE = 1e6  # a loss this many times the first one (+ 1) has diverged
+BEYOND_HOPE = 1e6  # a gap this many times the first one (+ 1) has diverged
+RISEN, STUCK = 1.5, 0.98  # the gap at the end over that at the start
 
 
-@dataclasses.dataclass
+def _none() -> Array:
+    return np.zeros(0)
+
+
+@dataclasses.dataclass(eq=False)
 class History:
-    """What happened in a run, update by update and epoch by epoch.
+    """What happened in a run, update by update; T updates were recorded, of D numbers.
 
-    ``loss[i]`` is the loss of the batch before update ``step[i]``, ``lr[i]`` the learning rate of
-    that update. ``metrics`` maps a name to its pairs (epochs done, value): train_loss, test_loss,
-    train_accuracy, test_accuracy. ``seconds`` is wall time, which two equal runs do not share.
+    - ``step`` (T,): the number of the update, from 0. ``loss`` (T,): before that update, of the
+      batch when training. ``lr`` (T,) and ``hyper``, name -> (T,): what the update used, schedules
+      evaluated. ``evaluations`` (T,): gradients computed so far.
+    - ``w``, ``grad``, ``update`` (T, D), of surfaces: the point before, the gradient there, new
+      minus old. ``final_w`` (D,), ``final_loss``: after the last update.
+    - ``state``: the paper's letter -> (T, …), after the update.
+    - ``norms``: name of a parameter -> {"weight", "grad", "update"} -> (T,), of networks.
+    - ``metrics``: name -> pairs (updates done, value), one an epoch: train_loss, test_loss,
+      train_accuracy, test_accuracy. ``snapshots``: pairs (updates done, all weights in a row).
+    - ``status``: "ok", "nan", "diverged" or "stuck"; ``stopped_at`` the update at which the run
+      was given up. ``meta``: what the run was. ``seconds``: wall time, which equal runs do not
+      share.
     """
 
-    step: list[int] = dataclasses.field(default_factory=list)
-    loss: list[float] = dataclasses.field(default_factory=list)
-    lr: list[float] = dataclasses.field(default_factory=list)
+    step: Array = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
+    loss: Array = dataclasses.field(default_factory=_none)
+    lr: Array = dataclasses.field(default_factory=_none)
+    evaluations: Array = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
+    hyper: dict[str, Array] = dataclasses.field(default_factory=dict)
+    w: Array | None = None
+    grad: Array | None = None
+    update: Array | None = None
+    final_w: Array | None = None
+    final_loss: float | None = None
+    state: dict[str, Array] = dataclasses.field(default_factory=dict)
+    norms: dict[str, dict[str, Array]] = dataclasses.field(default_factory=dict)
     metrics: dict[str, list[tuple[int, float]]] = dataclasses.field(default_factory=dict)
+    snapshots: list[tuple[int, Array]] = dataclasses.field(default_factory=list)
     status: str = "ok"
     stopped_at: int | None = None
     meta: dict[str, Any] = dataclasses.field(default_factory=dict)
-    seconds: float = dataclasses.field(default=0.0, compare=False)
+    seconds: float = 0.0
 
-    def note(self, epoch: int, **values: float | None) -> None:
-        """Add one value to each of these metrics; None means that there is none."""
-        for name, value in values.items():
-            if value is not None:
-                self.metrics.setdefault(name, []).append((epoch, float(value)))
+    def __post_init__(self) -> None:
+        for name in ("step", "evaluations"):
+            setattr(self, name, np.asarray(getattr(self, name), np.int64))
+        for name in ("loss", "lr"):
+            setattr(self, name, np.asarray(getattr(self, name), np.float64))
+        self.meta = _plain(self.meta)
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+    def __eq__(self, other: object) -> bool:
+        """The same run: all but the wall time, and NaN is NaN."""
+        if not isinstance(other, History):
+            return NotImplemented
+        mine, theirs = (_plain({**vars(h), "seconds": 0.0}) for h in (self, other))
+        return bool(mine == theirs)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def last(self, name: str) -> float | None:
         """The latest value of a metric, or None."""
         values = self.metrics.get(name)
         return values[-1][1] if values else None
 
+    # ---- its judgement ------------------------------------------------------------------------
+
+    @property
+    def gap(self) -> Array:
+        """The loss over the least one possible, `meta["minimum"]`, or 0 where that is unknown."""
+        gap: Array = self.loss - (self.meta.get("minimum") or 0.0)
+        return gap
+
+    @property
+    def final_gap(self) -> float:
+        """The gap after the last update or, where that was not computed, before it."""
+        if self.final_loss is not None:
+            return self.final_loss - float(self.meta.get("minimum") or 0.0)
+        return float(self.gap[-1]) if len(self) else math.nan
+
     def judge(self) -> str:
         """The status: "nan", "diverged", "stuck" or "ok".
 
-        With start the first loss and end the mean of the last twentieth: diverged means a loss
-        above 10⁶ (start + 1) or end > 1.5 start, stuck means end > 0.98 start.
+        With start the first gap and end the mean of the last twentieth: diverged means a gap above
+        10⁶ (start + 1) or end > 1.5 start, stuck means end > 0.98 start.
         """
-        if not self.loss:
-            return "ok"
-        start, tail = self.loss[0], self.loss[-max(1, len(self.loss) // 20) :]
-        end = sum(tail) / len(tail)
+        gaps = self.gap if self.final_loss is None else np.append(self.gap, self.final_gap)
+        points = [] if self.final_w is None else [*(self.w if self.w is not None else ())]
+        points += [] if self.final_w is None else [self.final_w]
         self.stopped_at = self.hopeless_from(0)
-        if not all(map(math.isfinite, self.loss)):
+        if not len(gaps):
+            return self.status
+        start, end = gaps[0], float(np.mean(gaps[-max(1, len(gaps) // 20) :]))
+        if not np.isfinite(gaps).all() or not all(np.isfinite(w).all() for w in points):
             self.status = "nan"
-        elif self.stopped_at is not None or end > 1.5 * start:
+        elif self.stopped_at is not None or end > RISEN * abs(start):
             self.status = "diverged"
         else:
-            self.status = "stuck" if end > 0.98 * start else "ok"
+            self.status = "stuck" if end > STUCK * start else "ok"
         return self.status
 
     def hopeless_from(self, start: int) -> int | None:
-        """The first update, from this place on, whose loss was not finite or beyond hope."""
-        limit = BEYOND_HOPE * (self.loss[0] + 1)
-        for step, loss in zip(self.step[start:], self.loss[start:], strict=True):
-            if not loss <= limit or not math.isfinite(loss):
-                return step
-        return None
+        """The first update, from this place on, before which all was lost."""
+        gaps = list(zip(self.step, self.gap, strict=True))[start:]
+        if self.final_loss is not None:
+            gaps.append((len(self), self.final_gap))
+        first = self.gap[0] if len(self) else 0.0
+        return next((int(step) for step, gap in gaps if hopeless(gap, first)), None)
+
+    # ---- files --------------------------------------------------------------------------------
 
     def to_json(self, **options: Any) -> str:
         """Strict JSON; what is not finite becomes "nan", "inf" or "-inf"."""
-        return json.dumps(_spelled({"schema": SCHEMA, **dataclasses.asdict(self)}), **options)
+        return json.dumps({"schema": SCHEMA, **_plain(vars(self))}, allow_nan=False, **options)
 
     @classmethod
     def from_json(cls, text: str) -> History:
         """The record that `to_json` wrote; ValueError for anything else."""
-        data = json.loads(text)
-        if not isinstance(data, dict) or data.pop("schema", None) != SCHEMA:
+        try:
+            data = json.loads(text)
+            if data.pop("schema") != SCHEMA:
+                raise KeyError
+            for name in ("w", "grad", "update", "final_w"):
+                data[name] = None if data[name] is None else _floats(data[name])
+            for name in ("loss", "lr"):
+                data[name] = _floats(data[name])
+            for name in ("hyper", "state"):
+                data[name] = {key: _floats(values) for key, values in data[name].items()}
+            data["norms"] = {
+                name: {kind: _floats(values) for kind, values in norms.items()}
+                for name, norms in data["norms"].items()
+            }
+            data["metrics"] = {
+                name: [(int(step), float(value)) for step, value in pairs]
+                for name, pairs in data["metrics"].items()
+            }
+            data["snapshots"] = [(int(step), _floats(w)) for step, w in data["snapshots"]]
+            if data["final_loss"] is not None:
+                data["final_loss"] = float(data["final_loss"])
+            return cls(**data)
+        except (KeyError, TypeError, AttributeError, ValueError):
             raise ValueError(
-                f"History: this JSON is no record of a run; its schema is not {SCHEMA}."
-            )
-        data["metrics"] = {
-            name: [(int(epoch), float(value)) for epoch, value in pairs]
-            for name, pairs in data["metrics"].items()
-        }
-        for name in ("loss", "lr"):
-            data[name] = [float(value) for value in data[name]]
-        return cls(**data)
+                f"History: this is no record of a run; it is not JSON of the schema {SCHEMA}."
+            ) from None
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A dict for each update: its numbers, and metrics where an epoch ended with it."""
+        columns: dict[str, Iterable[Any]] = {"step": self.step, "loss": self.loss, "lr": self.lr}
+        if len(self.evaluations):
+            columns["evaluations"] = self.evaluations
+        columns |= {name: values for name, values in self.hyper.items() if name != "lr"}
+        parts = {"w": self.w, "grad": self.grad, "update": self.update, **self.state}
+        for name, values in parts.items():
+            if values is not None:
+                columns |= _columns(name, values)
+        for name, norms in self.norms.items():
+            columns |= {f"{name} {kind} norm": values for kind, values in norms.items()}
+        rows = [
+            dict(zip(columns, map(_number, row), strict=True))
+            for row in zip(*columns.values(), strict=True)
+        ]
+        by_step = {row["step"]: row for row in rows}
+        for name, pairs in self.metrics.items():
+            for row in rows:
+                row[name] = None
+            for done, value in pairs:
+                if done - 1 in by_step:
+                    by_step[done - 1][name] = value
+        return rows
+
+    def to_csv(self) -> str:
+        """`to_rows` as a table with a header."""
+        rows = self.to_rows()
+        text = io.StringIO()
+        table = csv.DictWriter(text, list(rows[0]) if rows else ["step"], lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+        return text.getvalue()
 
 
-def _spelled(value: Any) -> Any:
-    """The same data without what JSON has no number for."""
+def hopeless(gap: float, first: float) -> bool:
+    """Whether a run with this gap need not go on."""
+    return not math.isfinite(gap) or gap > BEYOND_HOPE * (abs(first) + 1)
+
+
+def _columns(name: str, values: Array) -> dict[str, Array]:
+    """A column for each number: v, or v[0], v[1] … where there are several."""
+    flat = values.reshape(len(values), -1)
+    if flat.shape[1] == 1:
+        return {name: flat[:, 0]}
+    return {f"{name}[{i}]": flat[:, i] for i in range(flat.shape[1])}
+
+
+def _number(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _floats(values: Any) -> Array:
+    """An array from a file, where "nan" and "inf" are words."""
+    return np.array(values, np.float64)
+
+
+def _plain(value: Any) -> Any:
+    """The same data in JSON's types, without what JSON has no number for."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):
-        return {name: _spelled(part) for name, part in value.items()}
+        return {str(name): _plain(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_spelled(part) for part in value]
+        return [_plain(part) for part in value]
     return value
+
+
+# ---- while a run goes on ----------------------------------------------------------------------
+
+
+class Recording:
+    """A record that grows; `history()` is what there is so far.
+
+    `add` appends one value to the columns that it names: fields of `History`, and with a dot what
+    stands in its dicts, as in {"loss": 2.3, "hyper.momentum": 0.9, "state.m": [0.1]}.
+    """
+
+    def __init__(self, **meta: Any) -> None:
+        self.meta = meta
+        self.columns: dict[str, list[Any]] = {}
+        self.metrics: dict[str, list[tuple[int, float]]] = {}
+        self.snapshots: list[tuple[int, Array]] = []
+
+    def __len__(self) -> int:
+        return len(self.columns.get("step", ()))
+
+    def add(self, **values: Any) -> None:
+        """One more row."""
+        self.add_all(values)
+
+    def add_all(self, values: Mapping[str, Any]) -> None:
+        """One more row, with names that are no identifiers."""
+        for name, value in values.items():
+            self.columns.setdefault(name, []).append(value)
+
+    def note(self, done: int, **values: float | None) -> None:
+        """One value of each of these metrics, after so many updates; None means: there is none."""
+        for name, value in values.items():
+            if value is not None:
+                self.metrics.setdefault(name, []).append((done, float(value)))
+
+    def history(self, **fields: Any) -> History:
+        """The record so far, judged."""
+        whole: dict[str, Any] = {"hyper": {}, "state": {}, "norms": {}}
+        for name, values in self.columns.items():
+            where, *path = name.split(".", 1)
+            if not path:
+                whole[where] = np.array(values)
+            elif where == "norms":
+                parameter, kind = path[0].rsplit(".", 1)
+                whole[where].setdefault(parameter, {})[kind] = np.array(values)
+            else:
+                whole[where][path[0]] = np.array(values)
+        metrics = {name: list(pairs) for name, pairs in self.metrics.items()}
+        snapshots = list(self.snapshots)
+        made = History(**whole, metrics=metrics, snapshots=snapshots, meta=self.meta, **fields)
+        made.judge()
+        return made

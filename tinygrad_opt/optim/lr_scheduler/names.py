@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from typing import Any
 
+from ...names import did_you_mean
 from ..schedules.demands import demand, finite, whole
 from .driver import ClosedForm, Factor, LRScheduler
 from .hyperparameter import HasGroups
@@ -97,8 +97,7 @@ def get_scheduler(
 def _check(name: str, W: int | None, T: int | None, options: dict[str, Any]) -> None:
     if name not in SHAPES:
         names = [*SHAPES, PLATEAU]
-        nearest = difflib.get_close_matches(str(name).lower(), names, n=1, cutoff=0.5)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        hint = did_you_mean(str(name), names)
         raise ValueError(f"there is no scheduler {name!r}.{hint} There are {', '.join(names)}.")
     parameters = inspect.signature(SHAPES[name]).parameters.values()
     known = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-import difflib
 from collections.abc import Callable
 from typing import Any
 
+from ...names import did_you_mean
 from .schedule import SYMBOLS, Schedule
 from .table import ALIASES, SCHEDULES
 
@@ -27,9 +27,10 @@ def parse(text: str) -> Schedule:
         TypeError,
         ValueError,
     ) as why:
-        reason = why.msg if isinstance(why, SyntaxError) else why
+        reason = str(why.msg if isinstance(why, SyntaxError) else why)
+        reason += "" if reason.endswith("?") else "."
         raise ValueError(
-            f"cannot read {text!r} as a schedule: {reason}. Schedules are {', '.join(SCHEDULES)}, "
+            f"cannot read {text!r} as a schedule: {reason} Schedules are {', '.join(SCHEDULES)}, "
             f"joined by >>, scaled by * and restarted by .repeat(n, stretch), "
             f'as in "warmup(100) >> cosine(900)".'
         ) from None
@@ -62,9 +63,7 @@ def _evaluate(node: ast.expr) -> Any:
 def _known(name: str) -> Callable[..., Schedule]:
     name = ALIASES.get(name, name)
     if name not in SCHEDULES:
-        nearest = difflib.get_close_matches(name.lower(), [*SCHEDULES, *ALIASES], n=1, cutoff=0.5)
-        hint = f" (the nearest name is {nearest[0]!r})" if nearest else ""
-        raise ValueError(f"there is no {name!r}{hint}")
+        raise ValueError(f"there is no {name!r}.{did_you_mean(name, [*SCHEDULES, *ALIASES])}")
     return SCHEDULES[name].function
 
 

@@ -1,0 +1,213 @@
+"""Walking down a surface step by step, with a record of every number.
+
+Order: `trace` · one step · what stands in the record.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..device import default_device
+from ..operation import no_grad
+from ..optim import Entry, Schedule, SophiaG, SparseAdam, get_optimizer, lr_scheduler
+from ..random_numbers import manual_seed
+from ..tensor import Tensor
+from .history import Array, History, Recording, hopeless
+from .surfaces import Surface, get_surface
+
+Make = Callable[[list[Tensor]], Any]
+
+
+def trace(
+    f: Callable[[Tensor], Any] | str,
+    w0: Any,
+    optimizer: Make | Entry | str,
+    steps: int = 100,
+    *,
+    schedule: Schedule | None = None,
+    evaluations: int | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> History:
+    """Walk from w0 down f by some updates of an optimizer, in float64, and return the record.
+
+        trace(bowl, 3.0, lambda p: SGD(p, lr=0.1), steps=3)
+        trace("rosenbrock", None, "adam", 200, lr=0.1)
+
+    f is a function of a Tensor w (D,), or a surface by its name, whose start is taken for w0 None.
+    The optimizer is a function of a list of parameters, or a name with its ``options``. The
+    schedule multiplies lr. The walk ends after ``steps`` updates, before it has computed more than
+    ``evaluations`` gradients (rules with a closure take several for an update), or where it is
+    beyond hope; ``history.status`` says how it went. ``final_w`` is the optimizer's answer: of
+    schedule-free rules that is the mean of the path, of the others the last point.
+    ValueError for an unknown name, for f that gives no single number, and for an optimizer that
+    needs more than a function: SophiaG and SparseAdam.
+    """
+    f = get_surface(f) if isinstance(f, str) else f
+    if steps < 1 or (evaluations is not None and evaluations < 1):
+        raise ValueError(
+            f"trace: steps {steps}, evaluations {evaluations} make no walk; take 1 or more."
+        )
+    if w0 is None:
+        if not isinstance(f, Surface):
+            raise ValueError("trace: w0 is None, and only surfaces know where to start. Give w0.")
+        w0 = f.start
+    manual_seed(seed)
+    walk = _Walk(f, np.atleast_1d(np.array(w0, np.float64)), optimizer, options, schedule)
+    walk.recording.meta["seed"] = seed
+    began = time.perf_counter()
+    with default_device().errstate(all="ignore"):  # the status says it better than a warning
+        while len(walk.recording) < steps and walk.may_go_on(evaluations):
+            walk.step()
+        return walk.history(seconds=time.perf_counter() - began)
+
+
+class _Walk:
+    """A point on its way."""
+
+    def __init__(
+        self,
+        f: Callable[[Tensor], Any],
+        start: Array,
+        optimizer: Make | Entry | str,
+        options: dict[str, Any],
+        schedule: Schedule | None,
+    ) -> None:
+        self.f, self.size, self.evaluations = f, start.size, 0
+        make, shape = _maker(optimizer, options, start.shape)
+        self.w = Tensor(start.reshape(shape), requires_grad=True, device=repr(default_device()))
+        self.optimizer = make([self.w])
+        self.scheduler = lr_scheduler.ScheduleLR(self.optimizer, schedule) if schedule else None
+        self.most = 1  # gradients that an update has taken so far
+        self.recording = Recording(
+            task=getattr(f, "name", None) or getattr(f, "__name__", "f"),
+            optimizer=type(self.optimizer).__name__,
+            options=_numbers(self.optimizer.param_groups[0]),
+            minimum=getattr(f, "minimum", None),
+            schedule=str(schedule) if schedule else None,
+            dtype="float64",
+            device=repr(self.w.device),
+            version=__version__,
+        )
+        self.seen: list[tuple[float, Array, Array]] = []  # loss, point, gradient of this update
+
+    def closure(self) -> Any:
+        """Loss and gradient where w is."""
+        self.optimizer.zero_grad()
+        w = self.w if self.w.ndim == 1 else self.w.reshape(self.size)
+        loss = self.f(w)
+        if not isinstance(loss, Tensor) or loss.size != 1:
+            shape = f"shape {loss.shape}" if isinstance(loss, Tensor) else type(loss).__name__
+            raise ValueError(
+                f"trace: the function gave {shape} instead of one number, for w of shape "
+                f"({self.size},). Take .sum() or .mean() of it."
+            )
+        loss.backward()
+        self.evaluations += 1
+        grad = np.zeros(self.size) if self.w.grad is None else _row(self.w.grad)
+        self.seen.append((loss.item(), self.point(), grad))
+        return loss
+
+    def may_go_on(self, evaluations: int | None) -> bool:
+        """Whether there is hope, and an update as dear as the dearest so far can be paid for."""
+        losses = self.recording.columns.get("loss")
+        if losses:
+            gaps = [
+                loss - (self.recording.meta["minimum"] or 0.0) for loss in (losses[0], self.loss())
+            ]
+            if hopeless(gaps[1], gaps[0]):
+                return False
+        return evaluations is None or self.evaluations + self.most <= evaluations
+
+    def step(self) -> None:
+        """One update, and its row."""
+        self.seen = []
+        used = _numbers(self.optimizer.param_groups[0])
+        before = self.evaluations
+        self.optimizer.step(self.closure)
+        if self.scheduler is not None:
+            self.scheduler.step()
+        loss, w, grad = self.seen[0]
+        self.most = max(self.most, self.evaluations - before)
+        row: dict[str, Any] = {"step": len(self.recording), "loss": loss}
+        row |= {
+            "evaluations": self.evaluations,
+            "w": w,
+            "grad": grad,
+            "update": self.point() - w,
+            "lr": used.pop("lr", np.nan),
+        }
+        row |= {f"hyper.{name}": value for name, value in used.items()}
+        row |= {f"state.{name}": value for name, value in self.state().items()}
+        self.recording.add_all(row)
+
+    def state(self) -> dict[str, Any]:
+        """What the optimizer keeps, as far as it is numbers of one shape."""
+        found = self.optimizer.state_of(self.w)
+        found.pop("t", None)
+        host = {name: self.w.device.to_host(s) for name, s in found.items() if hasattr(s, "shape")}
+        host |= {name: s for name, s in found.items() if isinstance(s, (int, float))}
+        return {
+            name: np.reshape(s, -1) if np.size(s) == self.size else np.array(s)
+            for name, s in host.items()
+        }
+
+    def point(self) -> Array:
+        """Where w is."""
+        return _row(self.w)
+
+    def loss(self) -> float:
+        """The loss where w is."""
+        with no_grad():
+            return float(self.f(self.w.detach().reshape(self.size)).item())
+
+    def history(self, seconds: float) -> History:
+        """The record, with the optimizer's answer."""
+        getattr(self.optimizer, "eval", lambda: None)()
+        return self.recording.history(final_w=self.point(), final_loss=self.loss(), seconds=seconds)
+
+
+def _maker(
+    optimizer: Make | Entry | str, options: dict[str, Any], shape: tuple[int, ...]
+) -> tuple[Make, tuple[int, ...]]:
+    """The function that makes the optimizer, and the shape of the parameter that it wants."""
+    entry = get_optimizer(optimizer) if isinstance(optimizer, str) else optimizer
+    if not isinstance(entry, Entry):
+        if options:
+            raise TypeError(
+                f"trace: {', '.join(options)} go with an optimizer by its name; a function of the "
+                "parameters says its options itself."
+            )
+        return entry, shape
+    if entry.kind in (SophiaG, SparseAdam):
+        needs = "logits to draw labels from" if entry.kind is SophiaG else "gradients of some rows"
+        raise ValueError(
+            f"trace: {entry.kind.__name__} needs {needs}, which a surface does not have."
+        )
+    whole = entry.kind.scope == "matrix" and len(shape) < 2
+    return lambda params: entry(params, **options), (1, *shape) if whole else shape
+
+
+def _row(x: Tensor) -> Array:
+    """A copy of the numbers of a tensor, in a row."""
+    row: Array = x.device.to_host(x._data).reshape(-1).astype(np.float64)
+    return row.copy()
+
+
+def _numbers(group: dict[str, Any]) -> dict[str, float]:
+    """The options that are numbers: betas are beta1 and beta2."""
+    found: dict[str, float] = {}
+    for name, value in group.items():
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            found[name] = float(value)
+        elif isinstance(value, (tuple, list)) and name != "params":
+            numbers = [v for v in value if isinstance(v, (int, float))]
+            if len(numbers) == len(value):
+                single = name.removesuffix("s")
+                found |= {f"{single}{i}": float(v) for i, v in enumerate(numbers, start=1)}
+    return found

@@ -277,13 +277,11 @@ def backward(y: Any, gradient: Any = None, create_graph: bool = False) -> None:
     is given, and where a value that is needed was changed since the forward pass.
     """
     if create_graph and not operation.recording():
-        enable_grad()(backward)(y, gradient, create_graph)
-        return
+        return enable_grad()(backward)(y, gradient, create_graph)
     device = y.device
     if isinstance(device.xp, Observer):
-        device.xp.backward(there, device, _backward, y, gradient, create_graph)
-    else:
-        there(device, _backward, y, gradient, create_graph)
+        return device.xp.backward(there, device, _backward, y, gradient, create_graph)
+    there(device, _backward, y, gradient, create_graph)
 
 
 def _backward(y: Any, gradient: Any, create_graph: bool) -> None:

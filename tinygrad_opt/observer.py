@@ -36,9 +36,9 @@ class Observer:
         with self.away():
             return function(*args)
 
-    def backward(self, function: Function, *args: Any) -> Any:
+    def backward(self, function: Function, *args: Any) -> None:
         """Run a backward pass that a person asked for."""
-        return function(*args)
+        function(*args)
 
     def constant(self, array: Any) -> Any:
         """An array that nobody may write into."""

@@ -46,7 +46,7 @@ def test_a_run_on_the_gpu_is_the_run_on_the_cpu(capsys: pytest.CaptureFixture[st
     python = reports["cuda"]["python"]
     assert "with tg.use_device('cuda'):" in python
     exec(python, names := {})
-    assert names["history"].loss == pytest.approx(there, rel=1e-4)
+    assert list(names["history"].loss) == pytest.approx(there, rel=1e-4)
     assert names["model"][0].weight.device is Device("cuda")
 
 

@@ -153,7 +153,7 @@ class _Walk:
         host = {name: self.w.device.to_host(s) for name, s in found.items() if hasattr(s, "shape")}
         host |= {name: s for name, s in found.items() if isinstance(s, (int, float))}
         return {
-            name: np.reshape(s, -1) if np.size(s) == self.size else np.array(s)
+            name: np.array(s).reshape(-1 if np.size(s) == self.size else np.shape(s))
             for name, s in host.items()
         }
 

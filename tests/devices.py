@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-DEVICES = {"gpu": ["cuda"], "kernels": ["kernels"], "oracle": ["cpu"], "fast": ["cpu"]}
+DEVICES = {"gpu": ["cuda"], "kernels": ["kernels"], "oracle": ["cpu"]}
+DEVICES |= {mark: ["cpu"] for mark in ("fast", "viz", "browser")}
 
 
 def selected(config: pytest.Config) -> list[str]:

@@ -137,6 +137,7 @@ def test_cupy_is_imported_in_device_alone(path: Path) -> None:
 
 
 OPTIONAL = {"rich", "matplotlib", "plotly", "numba", "sklearn", "cupy", "marimo", "torch", "PIL"}
+OPTIONAL |= {"graphviz", "jupytext", "playwright"}
 
 
 @every_file

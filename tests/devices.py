@@ -7,7 +7,7 @@ import re
 import pytest
 
 DEVICES = {"gpu": ["cuda"], "kernels": ["kernels"], "oracle": ["cpu"]}
-DEVICES |= {mark: ["cpu"] for mark in ("fast", "viz", "browser")}
+DEVICES |= {mark: ["cpu"] for mark in ("fast", "viz", "browser", "notebook")}
 
 
 def selected(config: pytest.Config) -> list[str]:

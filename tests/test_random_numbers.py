@@ -8,7 +8,7 @@ import pytest
 import tinygrad_opt as tg
 from tests.helpers import host
 from tinygrad_opt.nn import functional as F
-from tinygrad_opt.random_numbers import Stream, generator, manual_seed, stream
+from tinygrad_opt.random_numbers import Stream, generator, manual_seed, stream, undisturbed
 
 WORD = 2**64 - 1
 
@@ -101,3 +101,26 @@ def test_gradients_of_gradients_go_through_the_same_mask() -> None:
     g.sum().backward()
     kept = host(y) != 0
     np.testing.assert_array_equal(host(x.grad), np.where(kept, 2 * 2.0**2, 0))
+
+
+# ---- nothing drawn ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reseeded", [False, True])
+def test_numbers_go_on_as_if_none_had_been_drawn_in_between(reseeded: bool) -> None:
+    def some() -> list[object]:
+        return [tg.rand(3).tolist(), F.dropout(tg.ones(30), 0.5).tolist(), stream().reserve(9)]
+
+    manual_seed(4)
+    some()
+    expected = some()
+    manual_seed(4)
+    some()
+    own = generator()
+    with pytest.raises(KeyboardInterrupt), undisturbed():
+        if reseeded:
+            manual_seed(1)
+        some()
+        raise KeyboardInterrupt
+    assert generator() is own
+    assert some() == expected

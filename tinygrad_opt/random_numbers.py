@@ -4,11 +4,13 @@ Weights, orders and noise come from a generator on the host. Dropout takes its n
 place in a stream that depends on the seed alone, so that any device can compute them, and compute
 them again.
 
-Order: the generator · the counted stream.
+Order: the generator · the counted stream · nothing drawn.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -83,3 +85,19 @@ def stream() -> Stream:
     if _stream is None:
         _stream = Stream(_seed)
     return _stream
+
+
+# ---- nothing drawn ----------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Whatever is drawn in the block, what comes after it is as it would have been without."""
+    global _seed, _generator, _stream
+    seed, drawn, counted = _seed, generator(), stream()
+    state, position = drawn.bit_generator.state, counted.position
+    try:
+        yield
+    finally:
+        _seed, _generator, _stream = seed, drawn, counted
+        drawn.bit_generator.state, counted.position = state, position

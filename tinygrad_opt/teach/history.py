@@ -5,15 +5,15 @@ Order: History · its judgement · files · Recording.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+
+from .export import plain, strict_json, table
 
 Array = np.ndarray[Any, Any]
 
@@ -68,7 +68,7 @@ class History:
             setattr(self, name, np.asarray(getattr(self, name), np.int64))
         for name in ("loss", "lr"):
             setattr(self, name, np.asarray(getattr(self, name), np.float64))
-        self.meta = _plain(self.meta)
+        self.meta = plain(self.meta)
 
     def __len__(self) -> int:
         return len(self.step)
@@ -77,7 +77,7 @@ class History:
         """The same run: all but the wall time, and NaN is NaN."""
         if not isinstance(other, History):
             return NotImplemented
-        mine, theirs = (_plain({**vars(h), "seconds": 0.0}) for h in (self, other))
+        mine, theirs = (plain({**vars(h), "seconds": 0.0}) for h in (self, other))
         return bool(mine == theirs)
 
     __hash__ = None  # type: ignore[assignment]
@@ -135,7 +135,7 @@ class History:
 
     def to_json(self, **options: Any) -> str:
         """Strict JSON; what is not finite becomes "nan", "inf" or "-inf"."""
-        return json.dumps({"schema": SCHEMA, **_plain(vars(self))}, allow_nan=False, **options)
+        return strict_json({"schema": SCHEMA, **vars(self)}, **options)
 
     @classmethod
     def from_json(cls, text: str) -> History:
@@ -195,11 +195,7 @@ class History:
     def to_csv(self) -> str:
         """`to_rows` as a table with a header."""
         rows = self.to_rows()
-        text = io.StringIO()
-        table = csv.DictWriter(text, list(rows[0]) if rows else ["step"], lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
-        return text.getvalue()
+        return table(rows, () if rows else ["step"])
 
 
 def hopeless(gap: float, first: float) -> bool:
@@ -222,19 +218,6 @@ def _number(value: Any) -> Any:
 def _floats(values: Any) -> Array:
     """An array from a file, where "nan" and "inf" are words."""
     return np.array(values, np.float64)
-
-
-def _plain(value: Any) -> Any:
-    """The same data in JSON's types, without what JSON has no number for."""
-    if isinstance(value, (np.ndarray, np.generic)):
-        value = value.tolist()
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {str(name): _plain(part) for name, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    return value
 
 
 # ---- while a run goes on ----------------------------------------------------------------------

@@ -1,0 +1,175 @@
+"""A learning rate from a single short run, in which the rate grows until the loss explodes.
+
+Order: `lr_range_test` · the valley rule · RangeTest.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..device import Device
+from ..nn import Module
+from ..optim import SophiaG
+from ..random_numbers import undisturbed
+from .export import strict_json, table
+from .fit import Batches, Loss, default_loss
+from .history import Array
+
+SMOOTHING = 0.98  # of the running mean of the loss
+EXPLODED = 4.0  # times the best loss so far: the run ends
+SKIPPED, TAIL = 0.1, 5  # neither the first tenth of the steps is judged, nor the last five
+
+
+def lr_range_test(
+    model: Module,
+    batches: Batches,
+    optimizer: Any,
+    *,
+    loss: Loss | None = None,
+    low: float = 1e-7,
+    high: float = 10.0,
+    steps: int = 100,
+) -> RangeTest:
+    """Raise the rate from batch to batch and see where the loss falls (arXiv:1506.01186).
+
+        η_k = low (high / low)^(k / (steps − 1))
+
+    It ends where the smoothed loss is over 4 times its best. The suggestion lies in the middle of
+    its longest valley, a starting point and not an answer: where the loss falls at once depends on
+    the start of training alone, and `lr_sweep` trains in earnest.
+
+    All of it happens to copies of model, optimizer and loss. Weights, gradients, buffers, modes,
+    the optimizer's state and options, its schedules, the position in the batches and all random
+    numbers that follow are, to the bit, as if it had not been, even where it is interrupted. Hooks
+    of the optimizer are not called. With several groups the rates keep their proportions.
+    ValueError for rates or steps that make no ramp, and for batches that can be read only once.
+    """
+    if not 0 < low < high < math.inf or steps < 10:
+        raise ValueError(
+            f"lr_range_test: from {low:g} to {high:g} in {steps} steps is no ramp. Take 0 < low < "
+            "high and 10 steps or more."
+        )
+    rates = [group.get("lr") for group in optimizer.param_groups]
+    if not all(isinstance(lr, (int, float)) and lr > 0 for lr in rates):
+        raise ValueError(
+            f"lr_range_test: {type(optimizer).__name__} has groups of rates "
+            f"{', '.join(map(str, rates))}; it takes positive ones, which keep their proportions."
+        )
+    found = RangeTest()
+    with undisturbed(), Device("cpu").errstate(all="ignore"):
+        model, optimizer, loss = copy.deepcopy((model, optimizer, loss))
+        model.train()
+        getattr(optimizer, "train", lambda: None)()  # back from the weights to evaluate
+        ramp = np.geomspace(low, high, steps)
+        for lr, (x, y) in zip(ramp, _again_and_again(batches), strict=False):
+            for group, own in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = float(lr) * own / rates[0]
+            found.add(float(lr), _update(model, optimizer, loss or default_loss(y), x, y))
+            if not found.smooth[-1] <= EXPLODED * found.smooth.min():
+                break
+    found.judge(round(SKIPPED * steps))
+    return found
+
+
+def _again_and_again(batches: Batches) -> Iterator[Any]:
+    """Batches without end, from a copy of the loader, whose own position stays where it is."""
+    once: Any = iter(batches)
+    if once is batches or not len(batches):
+        raise ValueError(
+            "lr_range_test: these batches cannot be read again from the start. Give a DataLoader, "
+            "or a list of pairs (x, y)."
+        )
+    own = copy.copy(batches)
+    while True:
+        yield from own
+
+
+def _update(model: Module, optimizer: Any, criterion: Loss, x: Any, y: Any) -> float:
+    """One step on a batch, as a closure so that every rule can take it; the loss before it."""
+    losses: list[float] = []
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        prediction = model(x)
+        total = criterion(prediction, y)
+        total.backward()
+        losses.append(float(total.item()))
+        return (total, prediction) if isinstance(optimizer, SophiaG) else total
+
+    optimizer.step(closure)
+    return losses[0]
+
+
+def valley(losses: Array) -> tuple[int, int]:
+    """First and last place of the longest valley: (0, 0) where nothing falls.
+
+    It ends where the longest falling subsequence ends, and is as long as that; losses between its
+    members may be higher, so that a spike does not end it. This is the default of fastai since its
+    pull request 3377 (see 3408); the steepest slope, which others take, is fooled by spikes.
+    """
+    lengths = np.ones(len(losses), int)
+    for i in range(1, len(losses)):
+        lengths[i] += max(lengths[:i][losses[:i] > losses[i]], default=0)
+    last = int(np.argmax(lengths)) if len(losses) else 0
+    return (last - int(lengths[last]) + 1, last) if len(losses) else (0, 0)
+
+
+@dataclass(eq=False)
+class RangeTest:
+    """A run whose rate grew; T updates were made.
+
+    ``lr``, ``loss`` and ``smooth`` (T,): the rate, the loss of the batch before the update, and its
+    running mean without the bias of its start. ``falls``: the rates between which the smoothed loss
+    falls longest, and ``suggestion`` the middle of them; None where it falls nowhere.
+    """
+
+    lr: Array = field(default_factory=lambda: np.zeros(0))
+    loss: Array = field(default_factory=lambda: np.zeros(0))
+    smooth: Array = field(default_factory=lambda: np.zeros(0))
+    falls: tuple[float, float] | None = None
+    suggestion: float | None = None
+
+    def __len__(self) -> int:
+        return len(self.lr)
+
+    def add(self, lr: float, loss: float) -> None:
+        """One more update."""
+        self.lr, self.loss = np.append(self.lr, lr), np.append(self.loss, loss)
+        weights = SMOOTHING ** np.arange(len(self.loss))[::-1]
+        self.smooth = np.append(self.smooth, weights @ self.loss / weights.sum())
+
+    def judge(self, skipped: int) -> None:
+        """Look for the valley, without the first of the steps and without the explosion."""
+        end = len(self) - TAIL
+        first, last = valley(self.smooth[skipped:end])
+        if last > first:
+            first, last = first + skipped, last + skipped
+            self.falls = float(self.lr[first]), float(self.lr[last])
+            self.suggestion = float(self.lr[(first + last) // 2])
+
+    @property
+    def sentence(self) -> str:
+        """What it says, in words."""
+        if self.falls is None or self.suggestion is None:
+            return "The loss falls nowhere on the way: begin with a lower rate, or take more steps."
+        low, high = self.falls
+        return (
+            f"The loss falls longest from {low:.4g} to {high:.4g}. Halfway, {self.suggestion:.4g} "
+            "is a starting point, not an answer."
+        )
+
+    def to_csv(self) -> str:
+        """A line for each update: rate, loss, smoothed loss."""
+        columns = {"lr": self.lr, "loss": self.loss, "smooth": self.smooth}
+        rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+        return table([dict(zip(columns, row, strict=True)) for row in rows], list(columns))
+
+    def to_json(self, **options: Any) -> str:
+        """Strict JSON."""
+        return strict_json({"sentence": self.sentence, **vars(self)}, **options)

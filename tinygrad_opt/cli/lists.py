@@ -11,24 +11,34 @@ from .. import nn
 from ..data import DATASETS
 from ..optim import OPTIMIZERS
 from ..optim.schedules import SCHEDULES
+from ..teach import SURFACES
+from ..teach.dialects import TABLE as DIALECTS
+from ..teach.dialects import dialects
 from .console import Console
 
 NAME = "list"
-HELP = "list the optimizers, schedules, data sets or layers"
+HELP = "list the optimizers, schedules, surfaces, data sets or layers"
 EPILOG = """examples:
   tinygrad-opt list optimizers
+  tinygrad-opt list optimizers --dialects
   tinygrad-opt list schedules --json
 
-in Python: tg.optim.OPTIMIZERS, tg.optim.schedules.SCHEDULES, tg.data.DATASETS, tg.nn"""
+in Python: tg.optim.OPTIMIZERS, tg.optim.schedules.SCHEDULES, tg.teach.SURFACES,
+tg.data.DATASETS, tg.nn"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to list."""
     parser.add_argument("what", choices=sorted(TABLES))
+    parser.add_argument(
+        "--dialects", action="store_true", help="of optimizers: what other frameworks mean by them"
+    )
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Print the table."""
+    if arguments.dialects:
+        return _dialects(arguments, console)
     columns, rows = TABLES[arguments.what]()
     if console.as_json:
         console.document([dict(zip(columns, row, strict=True)) for row in rows])
@@ -38,6 +48,25 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             console.line(f"{name}: {fixes} ({source})\n    {update}\n    {defaults}\n")
     else:
         console.table(columns, rows, whole=("name", "layer or loss"))
+    return 0
+
+
+def _dialects(arguments: argparse.Namespace, console: Console) -> int:
+    """Print every rule of which there are several."""
+    if arguments.what != "optimizers":
+        raise ValueError("--dialects goes with: list optimizers.")
+    found = [dialects(rule) for rule in DIALECTS]
+    if console.as_json:
+        console.document(
+            [
+                {"rule": one.rule, "options": one.options, "rows": [vars(row) for row in one.rows]}
+                for one in found
+            ]
+        )
+        return 0
+    for one in found:
+        console.line(f"{one}\n")
+    console.python('print(tg.teach.dialects("adam"))')
     return 0
 
 
@@ -57,6 +86,14 @@ def _schedules() -> Table:
     return ["name", "f(t)", "when it helps"], rows
 
 
+def _surfaces() -> Table:
+    rows = [
+        [name, one.formula, ", ".join(f"{x:g}" for x in one.start), one.sentence]
+        for name, one in SURFACES.items()
+    ]
+    return ["name", "f(w)", "start", "what one learns there"], rows
+
+
 def _datasets() -> Table:
     rows = [[name, one.size, one.sentence] for name, one in DATASETS.items()]
     return ["name", "size", "what it is"], rows
@@ -72,6 +109,7 @@ def _layers() -> Table:
 TABLES: dict[str, Callable[[], Table]] = {
     "optimizers": _optimizers,
     "schedules": _schedules,
+    "surfaces": _surfaces,
     "datasets": _datasets,
     "layers": _layers,
 }

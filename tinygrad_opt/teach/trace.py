@@ -17,6 +17,7 @@ from ..operation import no_grad
 from ..optim import Entry, Schedule, SophiaG, SparseAdam, get_optimizer, lr_scheduler
 from ..random_numbers import manual_seed
 from ..tensor import Tensor
+from .explain import Explanation, explain
 from .history import Array, History, Recording, hopeless
 from .surfaces import Surface, get_surface
 
@@ -32,6 +33,8 @@ def trace(
     schedule: Schedule | None = None,
     evaluations: int | None = None,
     seed: int = 0,
+    intermediates: bool = False,
+    explanations: list[Explanation] | None = None,
     **options: Any,
 ) -> History:
     """Walk from w0 down f by some updates of an optimizer, in float64, and return the record.
@@ -45,6 +48,9 @@ def trace(
     ``evaluations`` gradients (rules with a closure take several for an update), or where it is
     beyond hope; ``history.status`` says how it went. ``final_w`` is the optimizer's answer: of
     schedule-free rules that is the mean of the path, of the others the last point.
+
+    With ``intermediates`` ``history.state`` also has what the rule computes on its way, such as
+    ``m_hat``. A list given as ``explanations`` gets an `Explanation` of every update.
     ValueError for an unknown name, for f that gives no single number, and for an optimizer that
     needs more than a function: SophiaG and SparseAdam.
     """
@@ -60,6 +66,7 @@ def trace(
     manual_seed(seed)
     walk = _Walk(f, np.atleast_1d(np.array(w0, np.float64)), optimizer, options, schedule)
     walk.recording.meta["seed"] = seed
+    walk.intermediates, walk.explanations = intermediates, explanations
     began = time.perf_counter()
     with default_device().errstate(all="ignore"):  # the status says it better than a warning
         while len(walk.recording) < steps and walk.may_go_on(evaluations):
@@ -95,6 +102,8 @@ class _Walk:
             version=__version__,
         )
         self.seen: list[tuple[float, Array, Array]] = []  # loss, point, gradient of this update
+        self.intermediates = False
+        self.explanations: list[Explanation] | None = None
 
     def closure(self) -> Any:
         """Loss and gradient where w is."""
@@ -126,6 +135,7 @@ class _Walk:
 
     def step(self) -> None:
         """One update, and its row."""
+        between = self.explained()
         self.seen = []
         used = _numbers(self.optimizer.param_groups[0])
         before = self.evaluations
@@ -143,8 +153,24 @@ class _Walk:
             "lr": used.pop("lr", np.nan),
         }
         row |= {f"hyper.{name}": value for name, value in used.items()}
-        row |= {f"state.{name}": value for name, value in self.state().items()}
+        row |= {f"state.{name}": value for name, value in {**between, **self.state()}.items()}
         self.recording.add_all(row)
+
+    def explained(self) -> dict[str, Any]:
+        """What the rule will compute on its way, by name, where somebody wants to know."""
+        if not self.intermediates and self.explanations is None:
+            return {}
+        evaluations = self.evaluations
+        told = explain(self.optimizer, self.w, closure=self.closure)
+        if self.explanations is not None:
+            self.explanations.append(told)
+        found = told.intermediates() if self.intermediates else {}
+        if found and told.index is not None and self.size > 1:  # one number was looked at; all
+            places = np.ndindex(self.w.shape)
+            each = [explain(self.optimizer, self.w, i, self.closure) for i in places]
+            found = {n: np.array([one.intermediates()[n] for one in each]) for n in found}
+        self.evaluations = evaluations
+        return {name: np.array(value).reshape(-1) for name, value in found.items()}
 
     def state(self) -> dict[str, Any]:
         """What the optimizer keeps, as far as it is numbers of one shape."""

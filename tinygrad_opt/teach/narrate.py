@@ -1,0 +1,263 @@
+"""A backward pass that says what it does: which node, why now, and what it sends on.
+
+    narrate(loss)                           # loss.backward(), told
+    narrate(lambda: f(model(x), y))         # with the lines of the program that made the nodes
+
+Order: `narrate` · what is told · the order of the pass · the text of a derivative.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..observer import Observer
+from ..operation import PICK
+from ..tensor import Tensor
+from .explain.formula import Writer
+from .explain.letters import number
+from .places import Places
+
+LONGEST = 200  # nodes that are printed
+
+
+def narrate(loss: Tensor | Callable[[], Tensor], show: bool = True) -> Narration:
+    """Run ``loss.backward()``, print a line for every node as it is visited, and return them.
+
+    Gradients end up in ``.grad`` as they would without it, to the bit. Of a function, which
+    computes the loss, the lines of the program are known too. Errors are those of ``backward``.
+    """
+    if isinstance(loss, Tensor):
+        places, told = Places(), loss
+    else:
+        with Places() as places:
+            told = loss()
+        if not isinstance(told, Tensor):
+            raise TypeError(
+                f"narrate: the function returned a {type(told).__name__}. Return the loss, which "
+                "is a Tensor."
+            )
+    visits = list(_order(told._node)) if told._node is not None else []
+    for visit in visits:
+        visit.place = places.of(visit.node)
+    listener = _Listener(told.device, visits)
+    with listener.watching(), listener.hooked():
+        told.backward()
+    narration = Narration(told, visits, listener.leaves())
+    if show:
+        print(narration)
+    return narration
+
+
+# ---- what is told -----------------------------------------------------------------------------
+
+
+@dataclass
+class Sent:
+    """A derivative: for which input, its text, and what it gave to whom."""
+
+    name: str
+    formula: str
+    to: str
+    shape: tuple[int, ...] | None = None
+    norm: float | None = None
+
+    def __str__(self) -> str:
+        size = "" if self.norm is None else f"{_shape(self.shape)} of norm {number(self.norm, 4)}"
+        return f"d/d{self.name} = {self.formula}  → {self.to}{': ' if size else ''}{size}"
+
+
+@dataclass
+class Visit:
+    """A node as the pass meets it; ``arrived`` is the norm of the gradient that came in."""
+
+    node: Any = field(repr=False)
+    name: str
+    waiting: int
+    users: int
+    sent: list[Sent]
+    shape: tuple[int, ...] = ()
+    place: str | None = None
+    arrived: float | None = None
+
+    @property
+    def why(self) -> str:
+        """Why it is this node's turn."""
+        newest = "alone" if self.waiting == 1 else f"newest of {self.waiting} waiting"
+        if not self.users:
+            return "here it begins: the gradient is 1"
+        sent = {1: "its user has sent", 2: "both its users have sent"}
+        return f"{newest}; {sent.get(self.users, f'all its {self.users} users have sent')}"
+
+
+class Narration:
+    """The ``visits`` of a backward pass in order, and the ``leaves`` it ended at; print it."""
+
+    def __init__(self, loss: Tensor, visits: list[Visit], leaves: list[Tensor]) -> None:
+        self.loss, self.visits, self.leaves = loss, visits, leaves
+
+    def __str__(self) -> str:
+        wide = max([len(visit.name) for visit in self.visits], default=0)
+        far = max([len(visit.place or "") for visit in self.visits], default=0)
+        lines = [f"loss = {number(self.loss.detach().item())}, backwards:"]
+        for i, visit in enumerate(self.visits[:LONGEST], start=1):
+            came = "" if visit.arrived is None else f"g {_shape(visit.shape)} of norm "
+            came += "" if visit.arrived is None else number(visit.arrived, 4)
+            place = f"{(visit.place or '').ljust(far)}  " if far else ""
+            lines.append(f"{i:3}  {visit.name.ljust(wide)}  {place}{came}   ({visit.why})")
+            lines += [f"{' ' * 7}{sent}" for sent in visit.sent]
+        if len(self.visits) > LONGEST:
+            lines.append(f"… and {len(self.visits) - LONGEST} nodes more, in .visits")
+        for leaf in self.leaves:
+            if leaf.grad is not None:
+                norm = number(_norm(leaf.grad), 4)
+                lines.append(f"{leaf.name or 'a leaf'}.grad {_shape(leaf.shape)} has norm {norm}")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return str(shape or ())
+
+
+def _norm(x: Any) -> float:
+    x = getattr(x, "values", x) if getattr(x, "is_sparse", False) else x
+    array = getattr(x, "_data", x)
+    host = array.get() if hasattr(array, "get") else array
+    return float(np.linalg.norm(np.asarray(host, np.float64)))
+
+
+class _Listener(Observer):
+    """Hears what arrives at nodes and what their derivatives give."""
+
+    def __init__(self, device: Any, visits: list[Visit]) -> None:
+        super().__init__(device)
+        self.visits = visits
+        self.inner = isinstance(device.xp, Observer)
+        self.due: list[Any] = []
+
+    def hooked(self) -> Any:
+        """While this is open, every node tells when it is visited."""
+
+        @contextlib.contextmanager
+        def hooks() -> Iterator[None]:
+            added = []
+            for visit in self.visits:
+                if type(visit.node[4]) is not tuple or visit.node[1] is PICK:
+                    hook = functools.partial(self.arrived, visit)
+                    visit.node[6].append(hook)
+                    added.append((visit.node[6], hook))
+            try:
+                yield
+            finally:
+                for kept, hook in added:
+                    kept.remove(hook)
+
+        return hooks()
+
+    def arrived(self, visit: Visit, g: Tensor) -> None:
+        """Note the gradient; what derivatives give from now on is this node's."""
+        visit.shape, visit.arrived = tuple(g.shape), _norm(g)
+        common = visit.node[1] is not PICK and visit.node[1].elsewhere[1]
+        self.due = ([None] if common else []) + list(visit.sent)
+
+    def operation(self, kernel: Any, *inputs: Any, **params: Any) -> Any:
+        """Run a derivative and note what it gave."""
+        run = self.xp.operation if self.inner else None
+        result = run(kernel, *inputs, **params) if run else kernel(self.xp, *inputs, **params)
+        if kernel.name.endswith(" backward") and self.due:
+            sent = self.due.pop(0)
+            if sent is not None and hasattr(result, "shape"):
+                sent.shape, sent.norm = tuple(result.shape), _norm(result)
+        return result
+
+    def leaves(self) -> list[Tensor]:
+        """The leaves that the graph reaches, each once."""
+        found = {
+            id(x): x
+            for visit in self.visits
+            if visit.node[1] is not PICK
+            for i, _ in visit.node[1].terms
+            if isinstance(x := visit.node[2][i], Tensor)
+        }
+        return list(found.values())
+
+
+# ---- the order of the pass --------------------------------------------------------------------
+
+
+def _order(first: Any) -> Iterator[Visit]:
+    """The nodes as the pass will visit them: of those that wait, always the newest."""
+    users: dict[int, int] = {}
+    heap, seen = [first], {first[0]}
+    while heap:
+        waiting = len(heap)
+        node = heappop(heap)
+        links = [node[2][0]] if node[1] is PICK else [node[2][i] for i, _ in node[1].terms]
+        for to in links:
+            if type(to) is tuple:
+                users[to[0]] = users.get(to[0], 0) + 1
+                if to[0] not in seen:
+                    seen.add(to[0])
+                    heappush(heap, to)
+        yield Visit(node, _name(node), waiting, users.get(node[0], 0), list(_sent(node)))
+
+
+def _name(node: Any) -> str:
+    return f"output {node[5]['place']} of" if node[1] is PICK else str(node[1].op.name)
+
+
+def _sent(node: Any) -> Iterator[Sent]:
+    if node[1] is PICK:
+        return
+    names = node[1].op.parameters
+    for i, derivative in node[1].terms:
+        to = node[2][i]
+        target = _name(to) if type(to) is tuple else (getattr(to, "name", None) or "a leaf")
+        name = names[i] if i < len(names) else f"input {i}"
+        yield Sent(name, derivative_text(derivative), target)
+
+
+# ---- the text of a derivative -----------------------------------------------------------------
+
+
+def derivative_text(derivative: Callable[..., Any]) -> str:
+    """A row of the table of derivatives as a formula: g·b; the name, of a longer function."""
+    code = getattr(derivative, "__code__", None)
+    if code is None:
+        return getattr(derivative, "__name__", "…")
+    if code.co_name != "<lambda>":
+        return f"{code.co_name}(g, …)"
+    for node in _lambdas(inspect.getsourcefile(code) or ""):
+        inside = [place[0] for place in code.co_positions() if place[0] is not None]
+        columns = [
+            place[2] for place in code.co_positions() if place[2] and place[0] == node.lineno
+        ]
+        if node.lineno != code.co_firstlineno or max(inside) > (node.end_lineno or 0):
+            continue
+        if node.lineno == node.end_lineno and columns:
+            start, end = node.body.col_offset, node.end_col_offset or 0
+            if not all(start <= column <= end for column in columns):
+                continue
+        return Writer({}).write(node.body)
+    return "…"
+
+
+@functools.cache
+def _lambdas(path: str) -> list[ast.Lambda]:
+    """The lambdas in a file; none where it cannot be read."""
+    try:
+        tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+    except OSError:
+        return []
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]

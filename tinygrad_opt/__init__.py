@@ -5,8 +5,8 @@
     model = tg.nn.Linear(1, 1)
     optimizer = tg.optim.Adam(model.parameters(), lr=0.1)
 
-Operations carry NumPy's names; `nn`, `optim` and `optim.lr_scheduler` carry PyTorch's. `data` and
-`teach` are loaded when they are first asked for.
+Operations carry NumPy's names; `nn`, `optim` and `optim.lr_scheduler` carry PyTorch's. `data`,
+`teach` and `teach.lint` are loaded when they are first asked for.
 """
 
 import importlib
@@ -30,6 +30,7 @@ dropout = _dropout  # draws its mask; the operation of that name takes a ready o
 
 if TYPE_CHECKING:
     from . import data, teach
+    from .teach import lint
 
 __version__ = "0.1.0"
 
@@ -37,4 +38,6 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     if name in ("data", "teach"):
         return importlib.import_module(f".{name}", __name__)
+    if name == "lint":
+        return importlib.import_module(".teach", __name__).lint
     raise AttributeError(f"module 'tinygrad_opt' has no attribute {name!r}")

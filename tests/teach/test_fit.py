@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -143,3 +146,63 @@ def test_no_batches_are_refused() -> None:
     with pytest.raises(ValueError, match="there are no batches"):
         evaluate(model, [])
     assert model.training
+
+
+WRAPPED: list[Callable[[list[tg.Tensor]], Any]] = [
+    lambda params: optim.SAM(optim.SGD(params, lr=0.1)),
+    lambda params: optim.ASAM(optim.Adam(params, lr=0.1)),
+    lambda params: optim.Lookahead(optim.LBFGS(params)),
+    lambda params: optim.Lookahead(optim.SAM(optim.SGD(params, lr=0.1))),
+    lambda params: optim.SAM(optim.SkipNonFinite(optim.SGD(params, lr=0.1))),
+    lambda params: optim.Accumulate(optim.SGD(params, lr=0.1), k=2),
+    lambda params: optim.Lookahead(optim.SophiaG(params, lr=0.1)),
+    lambda params: optim.Lookahead(optim.SGDScheduleFree(params, lr=1.0)),
+    lambda params: optim.MultiOptimizer(
+        [("w", params[0]), ("b", params[1])],
+        [
+            (lambda name, p: name == "w", lambda group: optim.Adam(group, lr=0.1)),
+            (lambda name, p: True, lambda group: optim.SGD(group, lr=0.1)),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize("wrapped", WRAPPED)
+def test_every_wrapper_trains(wrapped: Callable[[list[tg.Tensor]], Any]) -> None:
+    model = nn.Linear(2, 2)
+    history = fit(model, classes(), wrapped(list(model.parameters())), epochs=20)
+    assert history.status == "ok"
+    assert evaluate(model, classes())["accuracy"] > 0.9
+
+
+def test_a_closure_runs_the_pass_that_is_there_before_it_computes_another() -> None:
+    calls = []
+    model = nn.Linear(2, 2)
+    model.register_forward_hook(lambda *_: calls.append(1))
+    for optimizer, passes in (
+        (optim.SGD(model.parameters(), lr=0.1), 4),
+        (optim.SAM(optim.SGD(model.parameters(), lr=0.1)), 8),
+    ):
+        calls.clear()
+        history = fit(model, classes(), optimizer, epochs=1)
+        assert len(calls) == passes == history.evaluations[-1]
+
+
+def test_a_scheduler_that_listens_hears_the_test_loss_once_an_epoch() -> None:
+    model = nn.Linear(1, 1)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)
+    worse = [(x, -10 * y) for x, y in line()]  # what is learned makes these worse and worse
+    history = fit(model, line(), optimizer, epochs=4, scheduler=scheduler, test=worse)
+    assert list(history.lr[::4]) == pytest.approx([0.1, 0.1, 0.01, 0.001])
+    assert scheduler.best == history.metrics["test_loss"][0][1]
+
+
+def test_without_a_test_set_it_hears_the_train_loss_also_inside_another() -> None:
+    model = nn.Linear(1, 1)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    plateau = lr_scheduler.ReduceLROnPlateau(optimizer)
+    scheduler = lr_scheduler.ChainedScheduler([plateau])
+    history = fit(model, line(), optimizer, epochs=3, scheduler=scheduler)
+    assert plateau.last_epoch == 3
+    assert plateau.best == min(loss for _, loss in history.metrics["train_loss"])

@@ -5,8 +5,10 @@ Order: `fit` · one pass over the data · `evaluate` · the penalties.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import time
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from functools import partial
 from typing import Any, Protocol
 
@@ -18,23 +20,27 @@ from ..nn import Module
 from ..nn import functional as F
 from ..operation import no_grad
 from ..ops import stack
-from ..optim import Optimizer, SophiaG
+from ..optim import SophiaG
+from ..optim.lr_scheduler import ReduceLROnPlateau
+from ..optim.wrapper import OptimizerLike, Wrapper
 from ..tensor import Tensor
 from .history import History, Recording
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+Pair = tuple[Tensor, Tensor]
 
 
-class Batches(Sized, Iterable[tuple[Tensor, Tensor]], Protocol):
+class Batches(Sized, Iterable[Pair], Protocol):
     """What training reads: pairs (x, y), a new pass at each iteration, and how many they are."""
 
 
 def fit(
     model: Module,
     train: Batches,
-    optimizer: Optimizer,
+    optimizer: OptimizerLike,
     *,
     epochs: int = 30,
+    evaluations: int | None = None,
     loss: Loss | None = None,
     scheduler: Any = None,
     test: Batches | None = None,
@@ -47,24 +53,31 @@ def fit(
     """Train for some passes over the data and return the record of the run.
 
     For every batch: w ← w − η dL/dw by the optimizer's rule, L the loss of the batch + `penalty`.
-    An optimizer with a closure evaluates the loss of the batch as often as it needs it. The
-    scheduler moves after every update. Without ``loss`` it is cross-entropy for integer labels
-    and the mean squared error for floats. With ``norms`` the record holds ‖w‖, ‖g‖ and ‖update‖ of
+    The optimizer, or a wrapper around one, gets a closure and evaluates the loss of the batch as
+    often as it needs it. The scheduler moves after every update; one that listens to a metric, as
+    ReduceLROnPlateau does, after every pass: to the test loss or, without ``test``, to the mean of
+    the pass. Without ``loss`` it is cross-entropy for integer labels and the mean squared error for
+    floats. With ``norms`` the record holds ‖w‖, ‖g‖ and ‖update‖ of
     every parameter, which makes a GPU wait at every update; with ``snapshots`` all weights, at the
     start and after every pass. ``on_epoch(epoch, history)`` is called after every pass. A run that
-    meets NaN or diverges ends after that pass; ``history.status`` says so. ValueError for no
-    epochs, no batches or negative penalties.
+    meets NaN or diverges ends after that pass; ``history.status`` says so. With ``evaluations`` a
+    run ends before it has computed more gradients than that, of which rules with a closure take
+    several for an update. ValueError for no epochs, no batches or negative penalties.
     """
-    if epochs < 1 or len(train) < 1 or not (l1 >= 0 and l2 >= 0):
+    payable = _can_pay([], evaluations)
+    if epochs < 1 or len(train) < 1 or not (payable and l1 >= 0 and l2 >= 0):
         raise ValueError(
-            f"fit: epochs {epochs}, {len(train)} batches, l1 {l1}, l2 {l2} do not make sense: at "
-            "least one epoch, one batch, and penalties ≥ 0."
+            f"fit: epochs {epochs}, {len(train)} batches, evaluations {evaluations}, l1 {l1}, l2 "
+            f"{l2} do not make sense: at least one of the first three, and penalties ≥ 0."
         )
     recording = Recording(optimizer=type(optimizer).__name__, epochs=epochs, version=__version__)
+    recording.meta["loss"] = loss and getattr(loss, "__name__", type(loss).__name__)
     weights = [p for p in model.parameters() if p.ndim > 1]
     watched = dict(model.named_parameters()) if norms else {}
-    wants_prediction = isinstance(optimizer, SophiaG)  # it draws labels from it
+    wants_prediction = isinstance(_unwrapped(optimizer), SophiaG)  # it draws labels from it
+    listens = _listens(scheduler)
     rates: list[float] = []
+    spent: list[int] = []  # gradients that each update took
     began = time.perf_counter()
     model.train()
     if snapshots:
@@ -73,32 +86,33 @@ def fit(
         done = len(recording)
         _switch(optimizer, "train")
 
-        def update(batch_loss: Tensor, again: Callable[[], tuple[Tensor, Tensor]]) -> None:
-            def descend(total: Tensor) -> Tensor:
+        def update(first: Pair, again: Callable[[], Pair]) -> None:
+            spent.append(0)
+            passes = itertools.chain([first], iter(again, None))
+
+            def closure() -> Any:
+                total, prediction = next(passes)
+                spent[-1] += 1
                 optimizer.zero_grad()
                 total = total + penalty(weights, l1, l2) if l1 or l2 else total
                 total.backward()
-                return total
-
-            def closure() -> Any:
-                total, prediction = again()
-                total = descend(total)
                 return (total, prediction) if wants_prediction else total
 
+            recording.meta["outputs"] = list(getattr(first[1], "shape", ())[1:])
             rates.append(float(optimizer.param_groups[0]["lr"]))
             before = {name: p._data.copy() for name, p in watched.items()}
-            if getattr(optimizer, "scope", "") == "closure":  # it evaluates the loss anew
-                optimizer.step(closure)
-            else:
-                descend(batch_loss)
-                optimizer.step()
+            count = optimizer.step_count
+            optimizer.step(closure)
             recording.add_all(_norms(watched, before))
-            if scheduler is not None:
+            moved = optimizer.step_count > count  # a wrapper may wait, or leave a step out
+            if scheduler is not None and not listens and moved:
                 scheduler.step()
 
-        losses, found = _one_pass(model, train, loss, update)
-        for step, (value, rate) in enumerate(zip(losses, rates[done:], strict=True), start=done):
-            recording.add(step=step, loss=value, lr=rate)
+        losses, found = _one_pass(model, _payable(train, spent, evaluations), loss, update)
+        taken = itertools.accumulate(spent)
+        rows = zip(losses, rates[done:], itertools.islice(taken, done, None), strict=True)
+        for step, (value, rate, total) in enumerate(rows, start=done):
+            recording.add(step=step, loss=value, lr=rate, evaluations=total)
         done = len(recording)
         recording.note(done, **{f"train_{name}": value for name, value in found.items()})
         _switch(optimizer, "eval")
@@ -110,11 +124,26 @@ def fit(
         history = recording.history(seconds=time.perf_counter() - began)
         if on_epoch is not None:
             on_epoch(epoch, history)
-        if history.stopped_at is not None:
+        if history.stopped_at is not None or not _can_pay(spent, evaluations):
             break
+        if listens:
+            scheduler.step(history.last("train_loss" if test is None else "test_loss"))
     if not all(_fetched([p.detach().isfinite().all() for p in model.parameters()])):
         history.status = "nan"
     return history
+
+
+def _can_pay(spent: list[int], evaluations: int | None) -> bool:
+    """Whether an update as dear as the dearest so far is within the budget."""
+    return evaluations is None or sum(spent) + max(spent, default=1) <= evaluations
+
+
+def _payable(train: Batches, spent: list[int], evaluations: int | None) -> Iterator[Pair]:
+    """The batches of a pass, as far as the budget goes."""
+    for batch in train:
+        if not _can_pay(spent, evaluations):
+            return
+        yield batch
 
 
 def _norms(params: dict[str, Any], before: dict[str, Any]) -> dict[str, float]:
@@ -134,20 +163,33 @@ def _all_weights(model: Module) -> Any:
     return np.concatenate(rows).astype(np.float64)
 
 
-def _switch(optimizer: Optimizer, mode: str) -> None:
+def _unwrapped(optimizer: OptimizerLike) -> OptimizerLike:
+    """The optimizer inside all wrappers."""
+    while isinstance(optimizer, Wrapper):
+        optimizer = optimizer.optimizer
+    return optimizer
+
+
+def _listens(scheduler: Any) -> bool:
+    """Whether a metric moves the scheduler, or one inside it."""
+    inside = getattr(scheduler, "_schedulers", ())
+    return isinstance(scheduler, ReduceLROnPlateau) or any(map(_listens, inside))
+
+
+def _switch(optimizer: OptimizerLike, mode: str) -> None:
     """Some optimizers learn with other weights than those to evaluate: `train()` and `eval()`."""
     getattr(optimizer, mode, lambda: None)()
 
 
 def _one_pass(
     model: Module,
-    data: Batches,
+    data: Iterable[Pair],
     loss: Loss | None,
-    then: Callable[[Tensor, Callable[[], tuple[Tensor, Tensor]]], None],
+    then: Callable[[Pair, Callable[[], Pair]], None],
 ) -> tuple[list[float], dict[str, float]]:
     """The losses of all batches, and the means over all examples.
 
-    ``then`` gets the loss of each batch, and a function that computes loss and prediction again.
+    ``then`` gets loss and prediction of each batch, and a function that computes them again.
 
     Values are fetched after the pass, so that a GPU need not be waited for at every batch.
     """
@@ -160,7 +202,7 @@ def _one_pass(
             sizes.append(len(x))
             if y.dtype.kind in "iu":
                 hits.append((prediction.detach().argmax(axis=1) == y).float().mean())
-            then(batch_loss, partial(_loss_of, model, criterion, x, y))
+            then((batch_loss, prediction), partial(_loss_of, model, criterion, x, y))
     if not sizes:
         raise ValueError("there are no batches in the data; give at least one pair (x, y).")
     values = _fetched(losses)
@@ -170,7 +212,7 @@ def _one_pass(
     return values, found
 
 
-def _loss_of(model: Module, criterion: Loss, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def _loss_of(model: Module, criterion: Loss, x: Tensor, y: Tensor) -> Pair:
     prediction = model(x)
     return criterion(prediction, y), prediction
 
@@ -196,11 +238,17 @@ def evaluate(model: Module, data: Batches, loss: Loss | None = None) -> dict[str
 
     The model runs in evaluation mode, and every module is put back into the mode that it was in.
     """
+    with evaluating(model), no_grad():
+        return _one_pass(model, data, loss, then=lambda *_: None)[1]
+
+
+@contextlib.contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """Evaluation mode inside this block; then every module has its own mode again."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with no_grad():
-            return _one_pass(model, data, loss, then=lambda *_: None)[1]
+        yield
     finally:
         for module, training in modes:
             module.training = training

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .derivatives import vjp
-from .gradcheck_report import STEPS, Array, Report, Slope, describe
+from .gradcheck_report import STEPS, Array, Report, Slope, agreement, describe
 from .tensor import Tensor
 
 EVERY_ELEMENT = 1000  # of an input up to this size; above it this many random directions:
@@ -112,10 +112,10 @@ class _Comparison:
         slopes = [self.slope(*place, gradients) for place in self.directions()]
         worst = max(slopes, key=lambda slope: slope.excess, default=None)
         if worst and worst.excess > 1:
-            return self.describe(worst, [slope for slope in slopes if slope.input == worst.input])
+            return self.describe(worst, slopes)
         if order > 1:
             return self.of_gradient(gradients, order - 1)
-        return Report(True, f"gradcheck: {self.name} agrees, {len(slopes)} slopes compared.")
+        return agreement(self.name, slopes)
 
     def of_gradient(self, gradients: list[Array], order: int) -> Report:
         """The same for the gradient as a function of inputs and cotangents."""
@@ -239,9 +239,11 @@ class _Comparison:
 
     def describe(self, worst: Slope, slopes: list[Slope]) -> Report:
         i = worst.input
+        its = [slope for slope in slopes if slope.input == i]
         slope_at = [sum(self.sides(i, worst.along, h)[:2]) / 2 for h in STEPS]
         curve = tuple(abs(worst.analytic - numeric) for numeric in slope_at)
-        found = describe(self.name, self.names[i], self.point[i].shape, slopes, curve)
+        found = describe(self.name, self.names[i], self.point[i].shape, its, curve)
         cs = "; ".join(np.array2string(c, precision=4, threshold=8) for c in self.cotangents)
         cs = " ".join(cs.split())
-        return replace(found, text=f"{found.text}\n    cotangent, from seed {self.seed}: {cs}")
+        text = f"{found.text}\n    cotangent, from seed {self.seed}: {cs}"
+        return replace(found, text=text, slopes=tuple(slopes))

@@ -21,8 +21,8 @@ STEPS = [10.0**-k for k in range(2, 9)]  # of the curve
 class Report:
     """What `gradcheck` found: ``ok``, or the worst element and how it disagrees.
 
-    ``curve`` is the disagreement for h = 1e-2, 1e-3 … 1e-8; ``kink`` says that the slopes before
-    and behind the point differ.
+    ``slopes`` are all that were compared, ``curve`` the disagreement for h = 1e-2, 1e-3 … 1e-8;
+    ``kink`` says that the slopes before and behind the point differ.
     """
 
     ok: bool
@@ -34,6 +34,7 @@ class Report:
     ratio: float = math.nan
     kink: bool = False
     curve: tuple[float, ...] = ()
+    slopes: tuple[Slope, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,19 @@ class Slope:
 
 
 # ---- the sentences ----------------------------------------------------------------------------
+
+
+def agreement(f: str, slopes: Sequence[Slope]) -> Report:
+    """The report on an f whose slopes all agree."""
+    kinks = sum(slope.kink for slope in slopes)
+    smooth = [abs(slope.analytic - slope.numeric) for slope in slopes if not slope.kink]
+    count = f"{len(slopes)} slope{'s' * (len(slopes) != 1)} compared"
+    text = f"gradcheck: {f} agrees, {count}"
+    if smooth:
+        text += f"; the largest disagreement is {max(smooth):.1e}"
+    if kinks:
+        text += f"; {kinks} at a kink, between the slopes of its sides"
+    return Report(True, f"{text}.", slopes=tuple(slopes))
 
 
 def describe(
@@ -107,8 +121,12 @@ def _hints(
     ratio = worst.ratio
     if len(wrong) == len(slopes) > 1 and all(_close(slope.ratio, ratio) for slope in wrong):
         yield f"The ratio is the same everywhere: the derivative is multiplied by {ratio:g}."
-    if ratio == 0:
+    if {0.0, math.inf} <= {abs(slope.ratio) for slope in wrong}:
+        yield "A gradient arrives where values stay, and none where they change: the wrong branch?"
+    elif ratio == 0:
         yield "Nothing arrives: the result was detached, or an axis got lost."
+    elif math.isinf(ratio):
+        yield "A gradient arrives though the values do not change here."
     elif _close(ratio, -1):
         yield "The sign is wrong."
     elif _close(ratio, 2) or _close(ratio, 0.5):

@@ -167,7 +167,28 @@ def test_the_cotangent_and_its_seed_are_shown() -> None:
 def test_a_report_of_success_counts_what_it_compared() -> None:
     found = gradcheck(ops.exp, of(2, 3))
     assert found.ok
-    assert found.text == "gradcheck: exp agrees, 6 slopes compared."
+    worst = max(abs(slope.analytic - slope.numeric) for slope in found.slopes)
+    assert len(found.slopes) == 6 and worst < 1e-9
+    assert found.text == (
+        f"gradcheck: exp agrees, 6 slopes compared; the largest disagreement is {worst:.1e}."
+    )
+
+
+def test_kinks_are_counted_apart() -> None:
+    found = gradcheck(ops.relu, tg.tensor(np.array([0.0, 1.0, -1.0, 0.0])))
+    assert "; 2 at a kink, between the slopes of its sides." in found.text
+    found = gradcheck(ops.relu, tg.tensor(np.array([0.0])))
+    assert found.text == (
+        "gradcheck: relu agrees, 1 slope compared; 1 at a kink, between the slopes of its sides."
+    )
+
+
+def test_a_report_holds_the_slopes_of_all_inputs() -> None:
+    found = report(named("the sign of a quotient").wrong, of(3), of(3) + 5)
+    assert [(slope.input, slope.index) for slope in found.slopes] == [
+        (i, (k,)) for i in range(2) for k in range(3)
+    ]
+    assert [slope.excess > 1 for slope in found.slopes] == [False] * 3 + [True] * 3
 
 
 # ---- large inputs -----------------------------------------------------------------------------

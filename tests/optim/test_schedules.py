@@ -364,6 +364,27 @@ def test_one_cycle_ends_at_the_last_step_that_is_used(T: int, pct: float) -> Non
 # --- pictures
 
 
+def test_joints_are_where_parts_and_cycles_follow_one_another() -> None:
+    assert (warmup(3) >> constant(1, 4) >> linear(4)).joints() == [3, 7]
+    assert wsd(3, 4, 4).joints() == [3, 7]
+    assert (linear(4) * 0.5 >> cosine(6) * linear(2).repeat(3)).joints() == [4, 6, 8]
+    assert cosine(10).repeat(3, stretch=2).joints() == [10, 30]
+    assert (linear(2) >> cosine(3)).repeat(2).joints() == [2, 5, 7]
+    assert cosine(10).repeat().joints(35) == [10, 20, 30]
+    assert cosine(10).joints() == exponential(0.5).joints(9) == []
+    with pytest.raises(ValueError, match=r"joints: .* never ends; say up to which step"):
+        exponential(0.5).joints()
+
+
+def test_it_shows_itself_as_its_expression_with_a_sparkline_behind() -> None:
+    schedule = warmup(2) >> linear(2)
+    assert str(schedule) == "warmup(2) >> linear(2)"
+    assert repr(schedule) == f"{schedule}  # {schedule.sparkline()}"
+    assert repr(parse(repr(schedule))) == repr(schedule)
+    raises = Schedule(lambda t: 1 / 0, 3)
+    assert repr(raises) == str(raises)
+
+
 def test_a_sparkline_shows_the_shape() -> None:
     assert linear(8).sparkline(8) == "█▇▆▅▅▄▃▂"
     assert wsd(3, 4, 4).sparkline() == "▃▅▆█████▆▅▃"

@@ -12,17 +12,45 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..device import Device, out_of_memory
-from . import data, doctor, lists, train
+from . import (
+    backprop,
+    check,
+    data,
+    doctor,
+    gradcheck,
+    graph,
+    landscape,
+    lists,
+    lr,
+    race,
+    schedule,
+    step,
+    train,
+)
 from .console import Console
 
-COMMANDS = (train, lists, data, doctor)
+COMMANDS = (
+    step,
+    train,
+    race,
+    lr,
+    landscape,
+    backprop,
+    graph,
+    gradcheck,
+    schedule,
+    lists,
+    check,
+    data,
+    doctor,
+)
 
 WELCOME = """tinygrad_opt {version}: learn, teach and use optimization.
 
 Try
   tinygrad-opt train digits                          learn handwritten digits
   tinygrad-opt train spiral --optimizer momentum     another task, another rule
-  tinygrad-opt train digits --schedule cosine --json the record of a run, for programs
+  tinygrad-opt train digits --schedule cosine --json  the record of a run, for programs
   tinygrad-opt list optimizers                       what there is, with its equation
   tinygrad-opt doctor                                what is installed, what works
 """

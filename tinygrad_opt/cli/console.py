@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+
+from ..teach.export import strict_json
 
 
 class Console:
@@ -45,7 +46,7 @@ class Console:
 
     def document(self, content: Any) -> None:
         """The result as strict JSON, the only thing on stdout."""
-        print(json.dumps(content, ensure_ascii=False, allow_nan=False, indent=2))
+        print(strict_json(content, indent=2))
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[Any]], whole: Sequence[str] = ()

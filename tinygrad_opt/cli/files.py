@@ -13,6 +13,7 @@ from .console import Console
 KINDS = {
     "csv": "the record as a table, one line an update (- for stdout)",
     "png": "a picture",
+    "svg": "a picture that stays sharp",
     "html": "a page that moves and needs no network",
     "gif": "a small moving picture",
 }

@@ -1,20 +1,22 @@
 """The parts of a training run, from the words of the command line, and the same in Python.
 
-Order: Recipe · what words mean.
+Order: the flags · Recipe · what words mean.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
 from .. import nn
-from ..data import DataLoader, Dataset, load, prepare, read_csv
+from ..data import DATASETS, DataLoader, Dataset, load, prepare, read_csv
 from ..optim import OPTIMIZERS, AdamW, Entry, Muon, get_optimizer, lr_scheduler, split_matrices
 from ..optim.schedules import ALIASES, SCHEDULES, Schedule, parse
 from ..random_numbers import manual_seed
+from .files import add_seed
 
 # Good rates for networks of a few thousand weights, found on the digits: benchmarks/family.py.
 # fmt: off
@@ -37,6 +39,29 @@ FULL_BATCH = {"LBFGS", "Rprop", "Newton", "ConjugateGradient"}
 
 # Rules whose weights are a function of the rate, or that need no schedule.
 CONSTANT_RATE = {"FTRL", "SGDScheduleFree", "AdamWScheduleFree"}
+
+
+def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to train on, which network, which rule, how long: the words that a `Recipe` reads."""
+    add = parser.add_argument
+    names = f"a table of your own, as in flowers.csv, or one of {', '.join(DATASETS)}"
+    add("dataset", metavar="DATASET", help=names)
+    add("--target", metavar="COLUMN", help="the column of a table to predict (the last)")
+    add("--noise", type=float, metavar="S", help="of a toy set, as a standard deviation")
+    add("--hidden", default="128", metavar="SIZES", help="hidden units, as in 64,32 (128)")
+    add("--optimizer", default="adam", metavar="NAME", help="see: list optimizers (adam)")
+    add("--lr", type=float, metavar="RATE", help="learning rate (one that suits the optimizer)")
+    add("--momentum", type=float, metavar="M", help="for optimizers that have it")
+    add("--weight-decay", type=float, metavar="λ", help="the optimizer's own")
+    add("--schedule", metavar="S", help="a name, or an expression (cosine)")
+    add("--warmup", type=int, default=0, metavar="STEPS", help="updates that lead up to the rate")
+    add("--epochs", type=int, default=30, metavar="N", help="passes over the data (30)")
+    add("--batch", metavar="SIZE", help="examples for one update, or full (32)")
+    add("--l1", type=float, default=0.0, metavar="λ", help="adds λ Σ|w| to the loss")
+    add("--l2", type=float, default=0.0, metavar="λ", help="adds ½ λ Σw² to the loss")
+    add("--dropout", type=float, default=0.0, metavar="P", help="share of hidden units left out")
+    add("--device", help="cpu, cuda or cuda:1 (what TINYGRAD_OPT_DEVICE says, or cpu)")
+    add_seed(parser)
 
 
 class Recipe:
@@ -96,7 +121,7 @@ class Recipe:
 
     def meta(self) -> dict[str, Any]:
         """What the record of the run should say about it."""
-        known = ("dropout", "l1", "l2", "device", "seed")
+        known = ("noise", "dropout", "l1", "l2", "device", "seed")
         return {
             "task": self.train.name,
             "sizes": self.sizes,
@@ -108,12 +133,24 @@ class Recipe:
             **{name: getattr(self.words, name) for name in known},
         }
 
-    def in_python(self) -> str:
-        """The lines that do what this run does."""
+    def in_python(
+        self,
+        fit_options: str = "",
+        within: str = "",
+        then: Sequence[str] = (),
+        imports: Sequence[str] = ("evaluate", "fit"),
+    ) -> str:
+        """The lines that do what this run does.
+
+        They can be given more arguments of `fit`, a block in which it runs, lines that follow, and
+        the names from `teach` that all of this needs.
+        """
         words = self.words
         source = repr(words.dataset)
         if is_table(words.dataset):
             source = f"tg.data.read_csv({words.dataset!r}, {words.target!r})"
+        elif words.noise is not None:
+            source = f"tg.data.load({words.dataset!r}, noise={words.noise!r})"
         layers = [f"tg.nn.{layer!r}," for layer in self.model]
         for name in ("in_features=", "out_features=", ", bias=True"):
             layers = [layer.replace(name, "") for layer in layers]
@@ -122,7 +159,7 @@ class Recipe:
         )
         lines = [
             "import tinygrad_opt as tg",
-            "from tinygrad_opt.teach import evaluate, fit",
+            f"from tinygrad_opt.teach import {', '.join(sorted(imports))}",
             "",
             f"train, test = tg.data.prepare({source})",
             f"batches = tg.data.DataLoader(train, batch_size={self.batch}, seed={words.seed})",
@@ -133,9 +170,11 @@ class Recipe:
             *self._optimizer_in_python(),
             f"schedule = tg.optim.parse({str(self.schedule)!r})",
             "scheduler = tg.optim.lr_scheduler.ScheduleLR(optimizer, schedule)",
-            f"history = fit(model, batches, optimizer, epochs={self.epochs}, scheduler=scheduler"
-            f"{penalties})",
+            *([f"with {within}:"] if within else []),
+            f"{'    ' if within else ''}history = fit(model, batches, optimizer, "
+            f"epochs={self.epochs}, scheduler=scheduler{penalties}{fit_options})",
             "print(evaluate(model, tg.data.DataLoader(test, batch_size=None)))",
+            *then,
         ]
         if words.device == "cpu":
             return "\n".join(lines)
@@ -156,19 +195,29 @@ class Recipe:
         ]
 
 
+def named(kind: Callable[..., Any], name: str, value: Any) -> Any:
+    """A number that is printed as a name: the variable that will stand there."""
+    say = lambda *_: name
+    words = {"__repr__": say, "__str__": say, "__format__": say}
+    return type(name, (kind,), words)(value)  # type: ignore[arg-type]
+
+
 # ---- what words mean --------------------------------------------------------------------------
 
 
 def _at_least(least: int, flag: str, value: Any) -> Any:
     if not value >= least:
-        raise ValueError(f"train: {flag} is {value}; it has to be at least {least}.")
+        raise ValueError(f"{flag} is {value}; it has to be at least {least}.")
     return value
 
 
 def _dataset(words: argparse.Namespace) -> Dataset:
-    if is_table(words.dataset):
-        return read_csv(words.dataset, words.target)
-    return load(words.dataset)
+    noise = {} if words.noise is None else {"noise": words.noise}
+    if not is_table(words.dataset):
+        return load(words.dataset, **noise)
+    if noise:
+        raise ValueError("--noise is for toy sets, such as spiral; a table has its own.")
+    return read_csv(words.dataset, words.target)
 
 
 def is_table(name: str) -> bool:
@@ -180,7 +229,7 @@ def _batch(text: str) -> int | None:
     if text == "full":
         return None
     if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"train: --batch is {text!r}; write a number of examples, or full.")
+        raise ValueError(f"--batch is {text!r}; write a number of examples, or full.")
     return int(text)
 
 
@@ -188,7 +237,7 @@ def _hidden(text: str) -> list[int]:
     parts = [part.strip() for part in text.split(",") if part.strip() not in ("", "0")]
     if not all(part.isdecimal() for part in parts):
         raise ValueError(
-            f"train: --hidden is {text!r}; write sizes with commas, as in 64,32, or 0 for none."
+            f"--hidden is {text!r}; write sizes with commas, as in 64,32, or 0 for none."
         )
     return [int(part) for part in parts]
 
@@ -208,8 +257,7 @@ def _options(entry: Entry, words: argparse.Namespace) -> dict[str, Any]:
     for name in given:
         if name not in entry.defaults:
             raise ValueError(
-                f"train: {words.optimizer} has no {name}; its options are "
-                f"{', '.join(entry.defaults)}."
+                f"{words.optimizer} has no {name}; its options are {', '.join(entry.defaults)}."
             )
     name = next(name for name, one in OPTIMIZERS.items() if one is entry)
     rate = {"lr": STARTING_RATES[name]} if name in STARTING_RATES else {}
@@ -225,7 +273,7 @@ def _schedule(text: str, warmup: int, updates: int) -> Schedule:
     """
     if warmup >= updates:
         raise ValueError(
-            f"train: --warmup is {warmup} and the whole run has {updates} updates; leave some for "
+            f"--warmup is {warmup} and the whole run has {updates} updates; leave some for "
             "training at the full rate."
         )
     rest = updates - warmup

@@ -5,101 +5,154 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import math
+from dataclasses import asdict, dataclass
 
-from ..data import DATASETS, DataLoader
+from ..data import DataLoader
 from ..device import default_device, use_device
+from ..nn.summary import summary
 from ..profile import Profile, profile
-from ..teach import History, evaluate, fit
+from ..teach import Finding, History, diagnose, evaluate, fit, report
+from ..teach.lint import lint
+from ..teach.plot import style
+from ..teach.plot.curves import training_figure
+from . import penalties
 from .console import Console, number
-from .files import add_files, add_seed, write
-from .recipe import Recipe
+from .files import add_files, write
+from .recipe import Recipe, add_recipe_arguments
 
 NAME = "train"
 HELP = "train a network on a data set"
 EPILOG = """examples:
   tinygrad-opt train digits
-  tinygrad-opt train spiral --hidden 32,32 --optimizer momentum --epochs 100
+  tinygrad-opt train spiral --hidden 32,32 --optimizer momentum --epochs 100 --png spiral.png
   tinygrad-opt train digits --schedule "warmup(45) >> cosine(1305)" --l2 1e-4 --dropout 0.2
+  tinygrad-opt train digits --optimizer sgd --lr 5 --diagnose
+  tinygrad-opt train spiral --noise 0.3 --hidden 64,64 --epochs 100 --penalties --png four.png
   tinygrad-opt train flowers.csv --target species --json
   tinygrad-opt train digits --profile --epochs 5
 
 Every run ends with the Python lines that do the same."""
 
-Results = dict[str, dict[str, float]]  # loss and accuracy of each part of the data
+
+@dataclass
+class Outcome:
+    """What a run leaves behind: its record, loss and accuracy of each part, what was noticed."""
+
+    history: History
+    results: dict[str, dict[str, float]]
+    diagnosis: list[Finding] | None = None
+    lint: list[Finding] | None = None
+    profile: Profile | None = None
+    interrupted: bool = False
+
+    @property
+    def gap(self) -> dict[str, float]:
+        """Test less train, for loss and accuracy."""
+        test, train = self.results["test"], self.results["train"]
+        return {name: test[name] - train[name] for name in train}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to train on, which network, which rule, how long."""
+    """What to train on, which network, which rule, how long; what to look at, what to keep."""
+    add_recipe_arguments(parser)
     add = parser.add_argument
-    names = f"a table of your own, as in flowers.csv, or one of {', '.join(DATASETS)}"
-    add("dataset", metavar="DATASET", help=names)
-    add("--target", metavar="COLUMN", help="the column of a table to predict (the last)")
-    add("--hidden", default="128", metavar="SIZES", help="hidden units, as in 64,32 (128)")
-    add("--optimizer", default="adam", metavar="NAME", help="see: list optimizers (adam)")
-    add("--lr", type=float, metavar="RATE", help="learning rate (one that suits the optimizer)")
-    add("--momentum", type=float, metavar="M", help="for optimizers that have it")
-    add("--weight-decay", type=float, metavar="λ", help="the optimizer's own")
-    add("--schedule", metavar="S", help="a name, or an expression (cosine)")
-    add("--warmup", type=int, default=0, metavar="STEPS", help="updates that lead up to the rate")
-    add("--epochs", type=int, default=30, metavar="N", help="passes over the data (30)")
-    add("--batch", metavar="SIZE", help="examples for one update, or full (32)")
-    add("--l1", type=float, default=0.0, metavar="λ", help="adds λ Σ|w| to the loss")
-    add("--l2", type=float, default=0.0, metavar="λ", help="adds ½ λ Σw² to the loss")
-    add("--dropout", type=float, default=0.0, metavar="P", help="share of hidden units left out")
-    add("--device", help="cpu, cuda or cuda:1 (what TINYGRAD_OPT_DEVICE says, or cpu)")
+    add("--diagnose", action="store_true", help="say what the record of the run tells")
+    add("--lint", action="store_true", help="watch the loop for classic mistakes")
+    add("--penalties", action="store_true", help="compare none, L1, L2 and dropout")
+    add("--seeds", type=int, default=3, metavar="N", help="of --penalties (3)")
     add("--profile", action="store_true", help="where the time of the training goes, as a table")
     add("--quiet", action="store_true", help="the final table only")
-    add_seed(parser)
-    add_files(parser, "csv")
+    add_files(parser, "csv", "png")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Train and report; exit code 1 where the training diverged or met NaN."""
     arguments.device = arguments.device or repr(default_device())
+    if arguments.profile and arguments.lint:
+        raise ValueError("--profile and --lint watch the same operations; give one of them.")
+    if arguments.penalties and (arguments.diagnose or arguments.lint or arguments.profile):
+        raise ValueError(
+            "--penalties trains many times; --diagnose, --lint, --profile look at one."
+        )
+    if arguments.png is not None:
+        style.figure()  # before any work: is there something to draw with?
     with use_device(arguments.device):
+        if arguments.penalties:
+            return penalties.compare(arguments, console)
         return _run(arguments, console)
 
 
 def _run(arguments: argparse.Namespace, console: Console) -> int:
     recipe = Recipe(arguments)
-    whole = {
-        "train": DataLoader(recipe.train, batch_size=None),
-        "test": DataLoader(recipe.test, batch_size=None),
-    }
     if not arguments.quiet:
-        console.line(str(recipe))
-    watch: contextlib.AbstractContextManager[Profile | None] = contextlib.nullcontext()
-    if arguments.profile:
-        watch = profile(show=False)
-    with console.bar(0 if arguments.quiet else recipe.epochs) as bar, watch as measured:
+        x, _ = recipe.train[: recipe.batches.batch_size]
+        console.line(f"{recipe}\n\n{summary(recipe.model, x)}\n")
+    outcome = _train(recipe, arguments, console)
+    code = _in_python(recipe, arguments)
+    if console.as_json:
+        console.document(_document(recipe, outcome, code))
+    else:
+        _print(console, recipe, outcome)
+        console.python(code)
+    write(
+        console,
+        arguments,
+        csv=outcome.history.to_csv,
+        png=lambda: training_figure(outcome.history, recipe.model, recipe.train, recipe.test),
+    )
+    if outcome.interrupted:
+        console.note("Interrupted.")
+        return 130
+    return int(outcome.history.status in ("nan", "diverged"))
+
+
+def _train(recipe: Recipe, arguments: argparse.Namespace, console: Console) -> Outcome:
+    """Train, and look at what came of it; what there is, where somebody interrupts."""
+    train, test = (DataLoader(part, batch_size=None) for part in (recipe.train, recipe.test))
+    so_far: list[History] = []
+    with contextlib.ExitStack() as around:
+        bar = around.enter_context(console.bar(0 if arguments.quiet else recipe.epochs))
+        watch = around.enter_context(profile(show=False)) if arguments.profile else None
+        noticed = None
+        if arguments.lint:
+            watched = lint(recipe.model, recipe.optimizer, recipe.scheduler)
+            noticed = around.enter_context(watched)
 
         def show(epoch: int, history: History) -> None:
+            so_far[:] = [history]
             if bar is not None:
                 bar(epoch, _short(history))
             elif not arguments.quiet:
                 count = f"{epoch:>{len(str(recipe.epochs))}}/{recipe.epochs}"
                 console.line(f"epoch {count}  {_words(history)}")
 
-        history = fit(
-            recipe.model,
-            recipe.batches,
-            recipe.optimizer,
-            epochs=recipe.epochs,
-            scheduler=recipe.scheduler,
-            test=whole["test"],
-            l1=arguments.l1,
-            l2=arguments.l2,
-            on_epoch=show,
-        )
+        interrupted = False
+        try:
+            history = fit(
+                recipe.model,
+                recipe.batches,
+                recipe.optimizer,
+                epochs=recipe.epochs,
+                scheduler=recipe.scheduler,
+                test=test,
+                l1=arguments.l1,
+                l2=arguments.l2,
+                norms=arguments.diagnose,
+                on_epoch=show,
+            )
+        except KeyboardInterrupt:
+            if not so_far:
+                raise
+            history, interrupted = so_far[0], True
     history.meta |= recipe.meta()
-    results = {part: evaluate(recipe.model, data) for part, data in whole.items()}
-    if console.as_json:
-        console.document(_document(recipe, history, results, measured))
-    else:
-        _report(console, recipe, history, results, measured)
-    write(console, arguments, csv=history.to_csv)
-    return int(history.status in ("nan", "diverged"))
+    results = {"train": evaluate(recipe.model, train), "test": evaluate(recipe.model, test)}
+    outcome = Outcome(history, results, lint=noticed, profile=watch, interrupted=interrupted)
+    if arguments.diagnose:
+        outcome.diagnosis = diagnose(history, recipe.model, recipe.batches, test=test)
+    return outcome
+
+
+# ---- in words ---------------------------------------------------------------------------------
 
 
 def _words(history: History) -> str:
@@ -120,40 +173,61 @@ def _short(history: History) -> str:
     return "  ".join([*words, f"lr {history.lr[-1]:.2g}"])
 
 
-def _document(
-    recipe: Recipe, history: History, results: Results, measured: Profile | None
-) -> dict[str, object]:
-    strict = {
-        part: {name: v if math.isfinite(v) else str(v) for name, v in found.items()}
-        for part, found in results.items()
-    }
-    return {
-        "status": history.status,
-        **strict,
-        "seconds": history.seconds,
-        "parameters": recipe.parameters,
-        "python": recipe.in_python(),
-        "history": json.loads(history.to_json()),
-        **({} if measured is None else {"profile": json.loads(measured.to_json())}),
-    }
-
-
-def _report(
-    console: Console,
-    recipe: Recipe,
-    history: History,
-    results: Results,
-    measured: Profile | None,
-) -> None:
+def _print(console: Console, recipe: Recipe, outcome: Outcome) -> None:
+    history, results = outcome.history, outcome.results
     rows = [[part, *found.values()] for part, found in results.items()]
     console.line()
-    console.table(["", *results["train"]], rows)
+    console.table(["", *results["train"]], [*rows, ["gap", *outcome.gap.values()]])
     console.line()
     console.line(f"{number(history.seconds)} s of training, {recipe.parameters:,} parameters")
     if history.status != "ok":
         at = "" if history.stopped_at is None else f" at update {history.stopped_at}"
         advice = "another" if history.status == "stuck" else "a tenth of the"
         console.line(f"status: {history.status}{at}. Try {advice} learning rate.")
-    if measured is not None:
-        console.line(f"\n{measured}")
-    console.python(recipe.in_python())
+    if outcome.diagnosis is not None:
+        console.line(f"\ndiagnosis\n{report(outcome.diagnosis)}")
+    if outcome.lint is not None:
+        text = "\n".join(map(str, outcome.lint)) or "No mistake of the known kinds was noticed."
+        console.line(f"\nlint\n{text}")
+    if outcome.profile is not None:
+        console.line(f"\n{outcome.profile}")
+
+
+def _document(recipe: Recipe, outcome: Outcome, code: str) -> dict[str, object]:
+    document: dict[str, object] = {
+        "status": outcome.history.status,
+        **outcome.results,
+        "gap": outcome.gap,
+        "seconds": outcome.history.seconds,
+        "parameters": recipe.parameters,
+        "python": code,
+        "history": json.loads(outcome.history.to_json()),
+    }
+    for name in ("diagnosis", "lint"):
+        if (findings := getattr(outcome, name)) is not None:
+            document[name] = [asdict(finding) for finding in findings]
+    if outcome.profile is not None:
+        document["profile"] = json.loads(outcome.profile.to_json())
+    return document
+
+
+def _in_python(recipe: Recipe, arguments: argparse.Namespace) -> str:
+    """The lines that do the same, as far as flags ask for it."""
+    imports, within, options = ["evaluate", "fit"], "", ""
+    then: list[str] = []
+    test = "tg.data.DataLoader(test, batch_size=None)"
+    if arguments.diagnose or arguments.png is not None:
+        options = f", test={test}"
+    if arguments.diagnose:
+        imports += ["diagnose", "report"]
+        options += ", norms=True"
+        then += [f"print(report(diagnose(history, model, batches, test={test})))"]
+    if arguments.lint:
+        within = "tg.lint(model, optimizer, scheduler) as findings"
+        then += ["print(*findings, sep='\\n')"]
+    if arguments.png is not None:
+        then += [
+            "from tinygrad_opt.teach.plot.curves import training_figure",
+            f"training_figure(history, model, train, test).savefig({arguments.png!r}, dpi=144)",
+        ]
+    return recipe.in_python(options, within, then, imports)

@@ -26,13 +26,16 @@ def figure(schedule: Schedule, steps: int | None = None) -> Figure:
             "Schedule.plot draws with matplotlib, which is not installed: "
             'pip install "tinygrad-opt[viz]". Schedule.sparkline() draws with text alone.'
         ) from None
-    n = _shown(schedule, steps)
+    n = shown(schedule, steps)
     times = _times(n, min(n, FINEST))
     drawn = Figure(figsize=(7, 3), layout="constrained")
     axes = drawn.subplots()
     axes.plot(times, [schedule(t) for t in times], drawstyle="steps-post" if n <= 60 else "default")
+    for joint in schedule.joints(n):
+        axes.axvline(joint, color="0.7", linestyle=":", zorder=0)
     if schedule.length is not None and n >= schedule.length:
-        axes.plot([n], [schedule(n)], "o", fillstyle="none", label="held from here on")
+        end = schedule.length
+        axes.plot([end], [schedule(end)], "o", fillstyle="none", label="held from here on")
         axes.legend()
     axes.set(title=str(schedule), xlabel="step t", ylabel="factor f(t)")
     return drawn
@@ -40,14 +43,14 @@ def figure(schedule: Schedule, steps: int | None = None) -> Figure:
 
 def sparkline(schedule: Schedule, width: int = 60, steps: int | None = None) -> str:
     """One bar for each step, or for every so many; the lowest bar is 0, or f where it is below."""
-    n = _shown(schedule, steps)
+    n = shown(schedule, steps)
     values = [schedule(t) for t in _times(n, min(n, whole("sparkline: width", width, 1)))]
     low, high = min(0.0, *values), max(0.0, *values)
     rise = (len(BARS) - 1) / ((high - low) or 1.0)
     return "".join(BARS[round((value - low) * rise)] for value in values)
 
 
-def _shown(schedule: Schedule, steps: int | None) -> int:
+def shown(schedule: Schedule, steps: int | None) -> int:
     """How many steps to show: as asked for, all of them, or the first of an endless schedule."""
     if steps is not None:
         return whole("steps", steps, 1)

@@ -6,6 +6,7 @@ Order: the function · the algebra · text and pictures · how it is written.
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import math
 import operator
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _Recipe = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]  # a call: what, with what
+
+_Joints = Callable[[float], list[float]]  # the joints before an end
 
 SYMBOLS = {ast.RShift: operator.rshift, ast.Mult: operator.mul}
 
@@ -43,6 +46,7 @@ class Schedule:
         self.function = function
         self.length = length
         self._recipe: _Recipe = (Schedule, (function, *given(length)), {})
+        self._joints: _Joints = lambda end: []
 
     def __call__(self, t: float) -> float:
         """The factor at step t, a Python float."""
@@ -67,7 +71,9 @@ class Schedule:
             return self(t) if t < joint else after(t - joint)
 
         length = None if after.length is None else joint + after.length
-        return made(Schedule(joined, length), operator.rshift, self, after)
+        both = made(Schedule(joined, length), operator.rshift, self, after)
+        both._joints = lambda end: [*self._joints(joint), joint, *_later(after, joint, end)]
+        return both
 
     def __mul__(self, other: Schedule | float) -> Schedule:
         if not isinstance(other, Schedule | Real):
@@ -96,13 +102,25 @@ class Schedule:
 
         length = None if cycles is None else sum(first * stretch**k for k in range(cycles))
         options = {} if stretch == 1 else {"stretch": stretch}
-        return made(Schedule(repeated, length), Schedule.repeat, self, *given(n), **options)
+        cycle = made(Schedule(repeated, length), Schedule.repeat, self, *given(n), **options)
+        cycle._joints = lambda end: _of_cycles(self, first, stretch, end)
+        return cycle
 
     # ---- text and pictures --------------------------------------------------------------------
 
     def values(self, n: int) -> list[float]:
         """The first n values, [f(0), …, f(n − 1)], for a plot or a table."""
         return [self(t) for t in range(n)]
+
+    def joints(self, end: float | None = None) -> list[float]:
+        """The steps before `end` at which a part or a cycle follows another: for `a >> b`, a's end.
+
+        Without `end`, those before the schedule's own; an endless one has to be given one.
+        """
+        end = self.length if end is None else end
+        if end is None:
+            raise ValueError(f"joints: {self} never ends; say up to which step")
+        return sorted({t for t in self._joints(end) if 0 < t < end})
 
     def plot(self, steps: int | None = None) -> Figure:
         """The curve of the used steps as a matplotlib figure; without `steps`, up to its end.
@@ -120,8 +138,13 @@ class Schedule:
 
         return sparkline(self, width, steps)
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         return ast.unparse(_tree(self))
+
+    def __repr__(self) -> str:
+        with contextlib.suppress(Exception):  # a function that raises is still to be printed
+            return f"{self}  # {self.sparkline(30)}"
+        return str(self)
 
     def __reduce__(self) -> tuple[Callable[[], Schedule], tuple[()]]:
         make, arguments, options = self._recipe
@@ -141,13 +164,32 @@ def cycle_at(
     return start, size
 
 
+def _later(after: Schedule, joint: float, end: float) -> list[float]:
+    return [joint + t for t in after._joints(end - joint)] if end > joint else []
+
+
+def _of_cycles(inner: Schedule, first: float, stretch: float, end: float) -> list[float]:
+    """The joints of every cycle up to the end, and where each ends."""
+    found: list[float] = []
+    start, size = 0.0, float(first)
+    while start < end:
+        found += [start + t * size / first for t in inner._joints(first)]
+        start, size = start + size, size * stretch
+        found.append(start)
+    return found
+
+
 def _product(a: Schedule, b: Schedule | float) -> Schedule:
     if not isinstance(b, Schedule):
         finite("a factor of a schedule", b)
         factor = float(b)
-        return Schedule(lambda t: a(t) * factor, a.length)
+        product = Schedule(lambda t: a(t) * factor, a.length)
+        product._joints = a._joints
+        return product
     ends = [s.length for s in (a, b) if s.length is not None]
-    return Schedule(lambda t: a(t) * b(t), max(ends) if len(ends) == 2 else None)
+    product = Schedule(lambda t: a(t) * b(t), max(ends) if len(ends) == 2 else None)
+    product._joints = lambda end: [*a._joints(end), *b._joints(end)]
+    return product
 
 
 # ---- how it is written ------------------------------------------------------------------------

@@ -1,0 +1,87 @@
+"""`graph`: the graph that a computation records, as text, Mermaid, DOT or a picture."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from ..random_numbers import manual_seed
+from ..teach.examples import EXAMPLES, get_example
+from ..teach.graph import to_dot, to_mermaid, to_svg, to_text
+from ..teach.graph.reading import read
+from .console import Console
+from .files import add_files, add_seed, write
+
+NAME = "graph"
+HELP = "draw the graph that a computation records for its backward pass"
+EPILOG = """examples:
+  tinygrad-opt graph --example neuron
+  tinygrad-opt graph --example mlp --format mermaid
+  tinygrad-opt graph --example softmax --order --svg softmax.svg
+
+in Python: print(tg.teach.to_text(loss)); and to_mermaid, to_dot, to_svg, draw"""
+
+FORMATS: dict[str, Callable[..., str]] = {
+    "text": to_text,
+    "mermaid": to_mermaid,
+    "dot": to_dot,
+    "svg": to_svg,
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to draw, how, and how much of it."""
+    add = parser.add_argument
+    names = "; ".join(f"{name}: {example.sentence}" for name, example in EXAMPLES.items())
+    add("--example", default="neuron", metavar="NAME", help=f"what to draw (neuron). {names}")
+    add("--format", default="text", choices=list(FORMATS), help="of what is printed (text)")
+    add("--order", action="store_true", help="number operations as a backward pass visits them")
+    add("--max-nodes", type=int, default=60, metavar="N", help="boxes, at most (60)")
+    add_seed(parser)
+    add_files(parser, "svg")
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Print or write the drawing."""
+    example = get_example(arguments.example)
+    manual_seed(arguments.seed)
+    loss, _ = example.build()
+    flags: dict[str, Any] = {"max_nodes": arguments.max_nodes, "order": arguments.order}
+    drawing = FORMATS[arguments.format](loss, **flags)
+    if console.as_json:
+        graph = read(loss, arguments.max_nodes)
+        boxes = [asdict(box) for box in graph.boxes.values()]
+        drawn = {"format": arguments.format, "text": drawing, "notes": graph.notes}
+        console.document({"example": arguments.example, "boxes": boxes, **drawn})
+    elif arguments.svg is None or arguments.format != "svg":
+        if arguments.format == "text":
+            console.line(f"{example.sentence}\n")
+        console.line(drawing.rstrip("\n"))
+    write(console, arguments, svg=lambda: str(to_svg(loss, **flags)))
+    if arguments.format == "text" or arguments.svg is not None:
+        console.python(_in_python(arguments))
+    else:  # where the drawing alone may stand in a file
+        console.note(f"in Python:\n\n{_in_python(arguments)}")
+    return 0
+
+
+def _in_python(arguments: argparse.Namespace) -> str:
+    """The lines that draw the same."""
+    called = f"to_{arguments.format}" if arguments.svg is None else "to_svg"
+    flags = ", order=True" if arguments.order else ""
+    flags += f", max_nodes={arguments.max_nodes}" if arguments.max_nodes != 60 else ""
+    call = f"{called}(loss{flags})"
+    save = "" if arguments.svg in (None, "-") else f".save({arguments.svg!r})"
+    return "\n".join(
+        [
+            "import tinygrad_opt as tg",
+            "from tinygrad_opt.teach.examples import get_example",
+            f"from tinygrad_opt.teach.graph import {called}",
+            "",
+            f"tg.manual_seed({arguments.seed})",
+            f"loss, leaves = get_example({arguments.example!r}).build()",
+            f"{call}{save}" if save else f"print({call})",
+        ]
+    )

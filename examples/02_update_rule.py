@@ -95,4 +95,8 @@ print(f"\nw after {STEPS} steps: {path[-1]:.6g} by hand, {w.item():.6g} by optim
 1. Start at −3. Which numbers of the table change, and which only change their sign?
 2. How many steps until |w| < 0.001? Work it out from 3 · 0.8ᵗ first, then count.
 3. Take L(w) = w⁴ instead. Why do the steps become so small near 0?
+
+On the command line:
+
+    tinygrad-opt step bowl --optimizer sgd --lr 0.1 --from 3 --steps 5
 """

@@ -112,4 +112,9 @@ curvature. Low enough for y is slow for x. Momentum and the adaptive methods are
    differ?
 2. Replace 2 y² by 20 y². Where is the limit now? Find it by trying, then by the formula.
 3. Let η fall from 0.9 to 0.1 over 20 steps on the bowl. Is that better than 0.9, or 0.1, alone?
+
+On the command line:
+
+    tinygrad-opt step bowl --optimizer sgd --lr 0.9 --from 3 --steps 20
+    tinygrad-opt lr digits --optimizer sgd
 """

@@ -139,4 +139,9 @@ assert weights == 64 * 32 + 32 + 32 * 10 + 10
    slopes nearly 0? (Look at 1 − a².)
 2. Replace tanh by relu on paper and in code. For which weights is every slope exactly 0?
 3. Use (L(w + h) − L(w)) / h instead. How does the table of errors change, and why?
+
+On the command line:
+
+    tinygrad-opt backprop --example neuron
+    tinygrad-opt gradcheck --example tanh
 """

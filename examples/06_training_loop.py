@@ -135,4 +135,8 @@ assert bad_norms[-1] > 20 * bad_norms[0], "the gradients pile up"
 2. Work each batch off as two halves: two losses, two backward passes, one step. By what must
    each loss be divided so that the gradient is that of the whole batch?
 3. Leave `step()` out. Which numbers of the first table still change, and which do not?
+
+On the command line:
+
+    tinygrad-opt train digits --hidden 32 --optimizer sgd --lr 0.1 --epochs 5
 """

@@ -178,4 +178,8 @@ then exact.
 1. Predict the floor for η = 0.04 before you run it.
 2. Halve η from pass 40 on (`optimizer.param_groups[0]["lr"] /= 2`). Where does the excess end?
 3. Which B comes closest to the minimum in three passes, if each B may have its own best η?
+
+On the command line:
+
+    tinygrad-opt train diabetes --hidden '' --optimizer sgd --lr 0.01 --batch 8
 """

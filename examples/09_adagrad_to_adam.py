@@ -176,4 +176,8 @@ for by_rule, by_hand in zip(paths["Adam"], paths["Adam, by hand"], strict=True):
 1. Let the constant slope change its sign every step. How long are Adam's steps now, and why?
 2. Give AdaGrad η = 1 on w². Why does it forgive a large η where RMSprop does not?
 3. Set both of Adam's betas to 0. Which optimizer is that? (Write m̂/√v̂ down.)
+
+On the command line:
+
+    tinygrad-opt step bowl --optimizer adam --lr 0.1 --from 3 --steps 2 --explain
 """

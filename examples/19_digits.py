@@ -7,10 +7,13 @@ and the same batches for three optimizers, and for one learning rate that cannot
 """
 
 # %%
+import sys
+
 import tinygrad_opt as tg
 from tinygrad_opt import data, nn, optim
 
 EPOCHS = 30
+SEEDS = range(3 if "--quick" in sys.argv else 5)
 digits = data.load("digits")
 print(digits)
 
@@ -97,7 +100,6 @@ apart. Here are five: each with another fifth held back, other first weights, an
 """
 
 # %%
-SEEDS = range(5)
 parts = [data.prepare(digits, seed=seed) for seed in SEEDS]
 
 print(f"\n{'test accuracy':22}" + "".join(f"  seed {seed}" for seed in SEEDS) + "     mean")
@@ -131,4 +133,8 @@ print(picture(test_set.x[first]))
 2. Learn from a tenth of the digits: `data.prepare(digits, test=0.9)`. How do the accuracies on
    the two parts move?
 3. Where does SGD stop working between η = 0.1 and 50? Multiply by 3 until it does.
+
+On the command line:
+
+    tinygrad-opt race digits --hidden 32 --optimizers sgd,momentum,adam --tune 5
 """

@@ -1,14 +1,23 @@
-"""Every lesson runs by itself, prints what it shows, asserts something, and ends with questions."""
+"""Every lesson runs by itself, prints what it shows, asserts something, and ends with questions.
+
+Exercises are there with their hole, and say so.
+"""
 
 from __future__ import annotations
 
 import ast
 import os
+import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+from tinygrad_opt.cli import parser
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -20,7 +29,11 @@ lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 
 
 def run(path: Path, folder: Path, *search: Path) -> str:
-    """What the script prints, run in an empty folder without fetched data; stderr stays empty."""
+    """What the script prints, run in an empty folder without fetched data; stderr stays empty.
+
+    A lesson that knows ``--quick`` is shortened by it and asserts the same.
+    """
+    quick = ["--quick"] if "--quick" in path.read_text(encoding="utf-8") else []
     environment = {
         "PYTHONPATH": os.pathsep.join(map(str, (*search, ROOT))),
         "PYTHONIOENCODING": "utf-8",
@@ -28,7 +41,7 @@ def run(path: Path, folder: Path, *search: Path) -> str:
         "TINYGRAD_OPT_DATA": str(folder / "data"),
     }
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(path)],
+        [sys.executable, "-W", "error", str(path), *quick],
         env=os.environ | environment,
         cwd=folder,
         capture_output=True,
@@ -50,9 +63,22 @@ def imports(path: Path) -> set[str]:
     return {name.split(".")[0] for name in found}
 
 
+@pytest.fixture(scope="module")
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[Path, Future[str]]]:
+    """The lessons that are to be run, as many at a time as there are cores."""
+    tests = [item for item in request.session.items if "running" in item.fixturenames]
+    paths = [test.callspec.params["path"] for test in tests]
+    folders = [tmp_path_factory.mktemp(path.stem) for path in paths]
+    pool = ThreadPoolExecutor(os.cpu_count())
+    yield {path: pool.submit(run, path, folder) for path, folder in zip(paths, folders)}
+    pool.shutdown(cancel_futures=True)
+
+
 @lesson
-def test_runs_alone_and_prints_what_it_shows(path: Path, tmp_path: Path) -> None:
-    assert len(run(path, tmp_path).splitlines()) > 5
+def test_runs_alone_and_prints_what_it_shows(path: Path, running: dict[Path, Future[str]]) -> None:
+    assert len(running[path].result().splitlines()) > 5
 
 
 def test_without_pytorch_the_comparison_runs_ours_alone(tmp_path: Path) -> None:
@@ -73,6 +99,12 @@ def test_asserts_its_claims_and_ends_with_questions(path: Path) -> None:
 
 
 @lesson
+def test_names_command_lines_that_there_are(path: Path) -> None:
+    for line in re.findall(r"^    tinygrad-opt (.+)$", path.read_text(encoding="utf-8"), re.M):
+        parser().parse_args(shlex.split(line))
+
+
+@lesson
 def test_imports_the_library_and_no_other_lesson(path: Path) -> None:
     found = imports(path)
     guest = {"torch"} if path.stem == "pytorch_side_by_side" else set()
@@ -83,3 +115,15 @@ def test_imports_the_library_and_no_other_lesson(path: Path) -> None:
 def test_every_lesson_stands_in_the_table() -> None:
     table = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert [path.name for path in LESSONS if f"({path.name})" not in table] == []
+
+
+# ---- exercises --------------------------------------------------------------------------------
+
+
+def test_exercises_wait_to_be_filled_in_and_say_so() -> None:
+    files = sorted((EXAMPLES / "exercises").glob("ex*.py"))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *map(str, files)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 1
+    assert f"{len(files)} failed" in done.stdout and "passed" not in done.stdout
+    assert done.stdout.count("Hint: ") >= len(files)

@@ -93,7 +93,7 @@ class Profile:
         for clock in self.clocks:
             if isinstance(clock.xp, Observer):
                 raise RuntimeError(
-                    f"profile: {clock.device} is watched already, by another profile() or by "
+                    f"profile: {clock.device} is watched already, by another profile(), lint() or "
                     "capture. Begin around that, or when it has ended."
                 )
         self.synchronize()

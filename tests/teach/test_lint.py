@@ -25,7 +25,7 @@ from tinygrad_opt.nn import functional as F
 from tinygrad_opt.optim import lr_scheduler
 from tinygrad_opt.teach import Finding, fit
 from tinygrad_opt.teach.lint import RULES
-from tinygrad_opt.teach.linting.watch import Watcher
+from tinygrad_opt.teach.lint.watch import Watcher
 
 ROOT = Path(__file__).parents[2]
 

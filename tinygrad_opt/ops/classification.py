@@ -39,6 +39,7 @@ _scaled = Kernel(_scaled, numpy=_scaled_by_a_number)
 
 
 def _back(xp, g, saved, logits, labels, ignore_index=-100):
+    """g·(softmax(logits) − one-hot(labels)) / n."""
     return _scaled(xp, saved[0], g, saved[1])
 
 

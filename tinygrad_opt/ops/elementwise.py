@@ -70,6 +70,7 @@ __all__ = [
 
 
 def _zero(xp, g, y, x):
+    """0."""
     return xp.zeros_like(g)
 
 
@@ -101,6 +102,7 @@ def divide(xp, a, b):
 
 
 def _power_base(xp, g, y, a, b):
+    """g·b·aᵇ⁻¹."""
     if isinstance(b, (int, float)):
         return g * (b * a ** (b - 1)) if b != 0 else xp.zeros_like(g)
     zero = b == 0
@@ -108,6 +110,7 @@ def _power_base(xp, g, y, a, b):
 
 
 def _power_exponent(xp, g, y, a, b):
+    """g·aᵇ·ln a."""
     a = a + xp.zeros_like(y)  # a number may stand here
     zero = (a == 0) & (b >= 0)
     return xp.where(zero, 0, g * y * xp.log(xp.where(zero, 1, a)))
@@ -237,6 +240,7 @@ def arctan(xp, x):
 
 
 def _arctan2(xp, g, other, a, b):
+    """g times the other, over a² + b²."""
     radius = a * a + b * b
     return g * other / xp.where(radius == 0, 1, radius)
 
@@ -272,7 +276,7 @@ def tanh(xp, x):
 
 
 def _share(xp, g, mine, others):
-    """All of g where mine is larger, half of it where both are equal."""
+    """g where this one counts, half of it where both are equal."""
     return xp.where(mine == others, g * 0.5, xp.where(mine > others, g, 0))
 
 
@@ -289,6 +293,7 @@ def minimum(xp, a, b):
 
 
 def _inside(xp, g, y, x, low=None, high=None):
+    """g where low ≤ x ≤ high, else 0."""
     if low is not None:
         g = g * (x >= low)
     return g if high is None else g * (x <= high)
@@ -301,10 +306,12 @@ def clip(xp, x, low=None, high=None):
 
 
 def _chosen(xp, g, y, condition, a, b):
+    """g where the condition holds, else 0."""
     return where.within(xp, condition, g, 0)
 
 
 def _not_chosen(xp, g, y, condition, a, b):
+    """g where the condition does not hold, else 0."""
     return where.within(xp, condition, 0, g)
 
 

@@ -60,15 +60,22 @@ def _explain_linear(name, x, weight, bias=(), **params):
     )
 
 
-_linear_derivatives = (  # they get g as rows
-    lambda xp, g, y, x, weight, bias: (
-        g.dot(weight) if x.ndim == 2 else g.dot(weight).reshape(x.shape)
-    ),
-    lambda xp, g, y, x, weight, bias, out=None: g.T.dot(
-        x if x.ndim == 2 else _rows(x), out if x.dtype is g.dtype else None
-    ),
-    lambda xp, g, y, x, weight, bias, out=None: ones(xp, len(g), g.dtype).dot(g, out),
-)
+def _linear_x(xp, g, y, x, weight, bias):
+    """g·W."""
+    return g.dot(weight) if x.ndim == 2 else g.dot(weight).reshape(x.shape)
+
+
+def _linear_weight(xp, g, y, x, weight, bias, out=None):
+    """gᵀ·x."""
+    return g.T.dot(x if x.ndim == 2 else _rows(x), out if x.dtype is g.dtype else None)
+
+
+def _linear_bias(xp, g, y, x, weight, bias, out=None):
+    """Σ g over the rows."""
+    return ones(xp, len(g), g.dtype).dot(g, out)
+
+
+_linear_derivatives = (_linear_x, _linear_weight, _linear_bias)  # they get g as rows
 
 
 def _weighted(x, weight, bias):
@@ -145,6 +152,7 @@ def _softmax(x, axis=-1):
 
 
 def _softmax_back(xp, g, y, x, axis=-1):
+    """y·(g − Σ g·y)."""
     weighted = g * y
     return weighted - y * weighted.sum(axis=axis, keepdims=True)
 
@@ -162,6 +170,7 @@ def _log_softmax(x, axis=-1):
 
 
 def _log_softmax_back(xp, g, y, x, axis=-1):
+    """g − softmax(x)·Σ g."""
     return g - xp.exp(y) * g.sum(axis=axis, keepdims=True)
 
 
@@ -181,6 +190,7 @@ def _mse_loss(prediction, target):
 
 
 def _scaled(xp, difference, g, factor):
+    """g·2·(prediction − target) / n, for the target with −."""
     g = g.item() if xp is np else g  # a number is quicker there than an array without axes
     return difference * (g * factor / max(1, difference.size))
 
@@ -214,6 +224,7 @@ def _means(a, axis):
 
 
 def _standardize_back(xp, g, saved, x, axis, eps):
+    """(g − mean g − y·mean g·y) / σ."""
     y, scale = saved
     dx = g - _means(g, axis)
     dx -= y * _means(g * y, axis)

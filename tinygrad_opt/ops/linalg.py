@@ -36,6 +36,7 @@ def _as_matrices(xp, g, a, b):
 
 
 def _matmul_left(xp, g, y, a, b):
+    """g·bᵀ."""
     vector = len(a.shape) == 1
     g, _, b = _as_matrices(xp, g, a, b)
     da = g @ xp.swapaxes(b, -1, -2)
@@ -43,6 +44,7 @@ def _matmul_left(xp, g, y, a, b):
 
 
 def _matmul_right(xp, g, y, a, b):
+    """aᵀ·g."""
     vector = len(b.shape) == 1
     g, a, _ = _as_matrices(xp, g, a, b)
     db = xp.swapaxes(a, -1, -2) @ g

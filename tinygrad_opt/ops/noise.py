@@ -82,6 +82,7 @@ def _definition(x, stream, first, p):
 
 
 def _back(xp, g, factors, x, stream, first, p):
+    """g, for what was kept, over 1 − p."""
     return _with_a_kernel(xp, g, stream, first, p) if factors is False else g * factors
 
 

@@ -39,7 +39,7 @@ def _keep(xp, a, shape, axis):
 
 
 def _spread(xp, g, shape, axis):
-    """Every element receives the gradient of the result that it went into."""
+    """g, for every element that went into it."""
     return xp.broadcast_to(_keep(xp, g, shape, axis), shape)
 
 
@@ -57,6 +57,7 @@ def sum(xp, x, axis=None, keepdims=False):
 
 
 def _spread_mean(xp, g, y, x, axis=None, keepdims=False):
+    """g / n, for every element that went into it."""
     n = _count(x.shape, axis)
     return _spread(xp, g / n if n else g, x.shape, axis)
 
@@ -94,6 +95,7 @@ def var(x, axis=None, correction=0, keepdims=False):
 
 
 def _spread_std(xp, g, y, x, axis=None, correction=0, keepdims=False):
+    """g·(x − x̄) / (n·y)."""
     y = _keep(xp, y, x.shape, axis)
     scale = _keep(xp, g, x.shape, axis) / xp.where(y == 0, 1, y)
     centered = x - xp.mean(x, axis=axis, keepdims=True)
@@ -113,7 +115,7 @@ def std(xp, x, axis=None, correction=0, keepdims=False):
 
 
 def _share(xp, g, y, x, axis=None, keepdims=False):
-    """Equal extremes share the gradient, and the shares add up to all of it."""
+    """g for the extreme; equal extremes share it."""
     hit = xp.where(x == _keep(xp, y, x.shape, axis), xp.ones_like(x), 0)
     return hit / xp.sum(hit, axis=axis, keepdims=True) * _keep(xp, g, x.shape, axis)
 
@@ -131,6 +133,7 @@ def min(xp, x, axis=None, keepdims=False):
 
 
 def _softmax_share(xp, g, y, x, axis=None, keepdims=False):
+    """g·softmax(x)."""
     return _keep(xp, g, x.shape, axis) * xp.exp(x - _keep(xp, y, x.shape, axis))
 
 
@@ -147,6 +150,7 @@ def logsumexp(xp, x, axis=None, keepdims=False):
 
 
 def _spread_norm(xp, g, y, x, ord=2, axis=None, keepdims=False):
+    """g·x / y, of the norm of order 2."""
     if ord == float("inf"):
         return xp.sign(x) * _share(xp, g, y, xp.abs(x), axis)
     g, y = _keep(xp, g, x.shape, axis), _keep(xp, y, x.shape, axis)

@@ -141,6 +141,7 @@ def flip(x, axis=None):
 
 
 def _roll_back(xp, g, y, x, shift, axis=None):
+    """g, rolled back."""
     back = tuple(-s for s in shift) if isinstance(shift, (tuple, list)) else -shift
     return xp.roll(g, back, axis)
 

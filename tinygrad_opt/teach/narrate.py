@@ -232,12 +232,10 @@ def _sent(node: Any) -> Iterator[Sent]:
 
 
 def derivative_text(derivative: Callable[..., Any]) -> str:
-    """A row of the table of derivatives as a formula: g·b; the name, of a longer function."""
+    """A row of the table of derivatives as a formula, g·b; of a longer function, what it says."""
     code = getattr(derivative, "__code__", None)
-    if code is None:
-        return getattr(derivative, "__name__", "…")
-    if code.co_name != "<lambda>":
-        return f"{code.co_name}(g, …)"
+    if code is None or code.co_name != "<lambda>":
+        return _says(derivative) or f"{getattr(derivative, '__name__', '…')}(g, …)"
     for node in _lambdas(inspect.getsourcefile(code) or ""):
         inside = [place[0] for place in code.co_positions() if place[0] is not None]
         columns = [
@@ -249,8 +247,16 @@ def derivative_text(derivative: Callable[..., Any]) -> str:
             start, end = node.body.col_offset, node.end_col_offset or 0
             if not all(start <= column <= end for column in columns):
                 continue
+        helper = node.body.func if isinstance(node.body, ast.Call) else None
+        if isinstance(helper, ast.Name):  # one function for several rows
+            return _says(derivative.__globals__.get(helper.id)) or Writer({}).write(node.body)
         return Writer({}).write(node.body)
     return "…"
+
+
+def _says(function: Any) -> str:
+    """The formula in the docstring of a function, or ""."""
+    return (inspect.getdoc(function) or "").partition("\n")[0].removesuffix(".")
 
 
 @functools.cache

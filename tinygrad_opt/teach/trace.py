@@ -5,6 +5,7 @@ Order: `trace` · one step · what stands in the record.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -69,9 +70,14 @@ def trace(
     walk.intermediates, walk.explanations = intermediates, explanations
     began = time.perf_counter()
     with default_device().errstate(all="ignore"):  # the status says it better than a warning
-        while len(walk.recording) < steps and walk.may_go_on(evaluations):
-            walk.step()
+        with contextlib.suppress(_Lost):
+            while len(walk.recording) < steps and walk.can_pay(evaluations):
+                walk.step()
         return walk.history(seconds=time.perf_counter() - began)
+
+
+class _Lost(Exception):
+    """There is no hope for the walk."""
 
 
 class _Walk:
@@ -116,25 +122,27 @@ class _Walk:
                 f"trace: the function gave {shape} instead of one number, for w of shape "
                 f"({self.size},). Take .sum() or .mean() of it."
             )
+        value = loss.item()
+        if not self.seen and self.is_lost(value):
+            raise _Lost  # before anything is changed
         loss.backward()
         self.evaluations += 1
         grad = np.zeros(self.size) if self.w.grad is None else _row(self.w.grad)
-        self.seen.append((loss.item(), self.point(), grad))
+        self.seen.append((value, self.point(), grad))
         return loss
 
-    def may_go_on(self, evaluations: int | None) -> bool:
-        """Whether there is hope, and an update as dear as the dearest so far can be paid for."""
-        losses = self.recording.columns.get("loss")
-        if losses:
-            gaps = [
-                loss - (self.recording.meta["minimum"] or 0.0) for loss in (losses[0], self.loss())
-            ]
-            if hopeless(gaps[1], gaps[0]):
-                return False
+    def is_lost(self, loss: float) -> bool:
+        """Whether there is no hope at a point with this loss; the start gets its chance."""
+        losses, minimum = self.recording.columns.get("loss"), self.recording.meta["minimum"] or 0.0
+        return losses is not None and hopeless(loss - minimum, losses[0] - minimum)
+
+    def can_pay(self, evaluations: int | None) -> bool:
+        """Whether an update as dear as the dearest so far is within the budget."""
         return evaluations is None or self.evaluations + self.most <= evaluations
 
     def step(self) -> None:
         """One update, and its row."""
+        self.seen = []
         between = self.explained()
         self.seen = []
         used = _numbers(self.optimizer.param_groups[0])

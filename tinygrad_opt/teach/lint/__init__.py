@@ -13,13 +13,13 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from ..device import Device, default_device
-from ..nn import Module
-from ..observer import Observer
-from ..optim.wrapper import OptimizerLike
-from .finding import Finding
-from .linting import loop, model, numbers
-from .linting.watch import Rule, Session, Watcher
+from ...device import Device, default_device
+from ...nn import Module
+from ...observer import Observer
+from ...optim.wrapper import OptimizerLike
+from ..finding import Finding
+from . import loop, model, numbers
+from .watch import Rule, Session, Watcher
 
 RULES: list[type[Rule]] = [
     loop.ForgotZeroGrad,

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..nn import Module
-from ..tensor import Tensor
-from .diagnosis import passes, record
-from .diagnosis.evidence import Evidence
-from .finding import LEVELS, Finding
-from .fit import Batches, Loss
-from .history import History
+from ...nn import Module
+from ...tensor import Tensor
+from ..finding import LEVELS, Finding
+from ..fit import Batches, Loss
+from ..history import History
+from . import passes, record
+from .evidence import Evidence
 
 Rule = Callable[[Evidence], Finding | None]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -21,6 +22,7 @@ COMMANDS = [
     for line in text.splitlines()
     if line.startswith("tinygrad-opt ")
 ]
+OUTPUTS = [(text, shown) for (_, text), (_, shown) in itertools.pairwise(BLOCKS)]
 
 pytestmark = pytest.mark.host
 
@@ -36,9 +38,29 @@ def test_the_code_runs_and_prints_what_its_comments_say(
         assert comment.startswith(line)
 
 
-def test_the_loop_prints_the_losses_below_it(capsys: pytest.CaptureFixture[str]) -> None:
-    exec(PYTHON[0], {})
-    assert capsys.readouterr().out in README
+@pytest.mark.parametrize("word", ["init", "tg.lint("])
+def test_the_code_prints_what_stands_below_it(
+    word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, shown = next((text, shown) for text, shown in OUTPUTS if word in text)
+    exec(compile(text, "train.py", "exec"), {})
+    assert capsys.readouterr().out == shown
+
+
+@pytest.mark.parametrize("name", ["step bowl", "race rosenbrock"])
+def test_the_commands_print_what_stands_below_them(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, shown = next((text, shown) for text, shown in OUTPUTS if name in text)
+    assert main(shlex.split(command)[1:]) == 0
+    printed = [timeless(line) for line in capsys.readouterr().out.splitlines()]
+    lines = [timeless(line) for line in shown.splitlines()]
+    assert printed[: len(lines)] == lines
+
+
+def timeless(line: str) -> str:
+    """The line without wall time and the spaces at its end."""
+    return re.sub(r"[\d.e-]+ s$", "", line.rstrip()).rstrip()
 
 
 NOT_SOLVED = "tinygrad-opt check ex03_momentum.py"  # as it is after being copied

@@ -107,7 +107,7 @@ def test_words_that_make_no_sense(
 
 @pytest.mark.parametrize(
     ("flag", "module", "package"),
-    [("--png", "matplotlib.figure", "matplotlib"), ("--html", "plotly.graph_objects", "plotly")],
+    [("--png", "matplotlib", "matplotlib"), ("--html", "plotly", "plotly")],
 )
 def test_without_an_extra_it_says_so_before_the_work(
     capsys: pytest.CaptureFixture[str],

@@ -117,7 +117,7 @@ def test_words_that_make_no_sense(
 def test_without_matplotlib_it_says_so_before_the_work(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr(lr_tasks.Training, "run", pytest.fail)
     code, out, err = run(capsys, "iris", "--png", "rates.png")
     assert (code, out) == (2, "")

@@ -159,7 +159,7 @@ def test_a_picture_is_written_and_its_python_lines_write_the_same(
 def test_without_matplotlib_it_says_so_before_it_trains(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     code, out, err = run(capsys, "iris", "--png", "run.png")
     assert (code, out) == (2, "")
     assert err == 'error: This needs matplotlib: pip install "tinygrad-opt[viz]"\n'

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..device import Device, out_of_memory
+from ..names import did_you_mean
 from . import (
     backprop,
     check,
@@ -28,6 +29,7 @@ from . import (
     train,
 )
 from .console import Console
+from .files import KINDS, look_ahead
 
 COMMANDS = (
     step,
@@ -48,11 +50,11 @@ COMMANDS = (
 WELCOME = """tinygrad_opt {version}: learn, teach and use optimization.
 
 Try
-  tinygrad-opt train digits                          learn handwritten digits
-  tinygrad-opt train spiral --optimizer momentum     another task, another rule
-  tinygrad-opt train digits --schedule cosine --json  the record of a run, for programs
-  tinygrad-opt list optimizers                       what there is, with its equation
-  tinygrad-opt doctor                                what is installed, what works
+  tinygrad-opt step bowl --optimizer adam --lr 0.1 --from 3 --explain   every number of a step
+  tinygrad-opt race rosenbrock --optimizers sgd,momentum,adam           who is quicker, and why
+  tinygrad-opt train digits                                             learn handwritten digits
+  tinygrad-opt train digits --lr 5 --diagnose                           what is wrong here?
+  tinygrad-opt doctor                                                   what is installed
 """
 
 
@@ -88,13 +90,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = whole.parse_args(argv)
     except SystemExit as end:  # argparse has said why
+        if end.code and (hint := _mistyped(sys.argv[1:] if argv is None else argv)):
+            print(hint, file=sys.stderr)
         return int(end.code or 0)
     if arguments.command is None:
         print(WELCOME.format(version=__version__))
         whole.print_help()
         return 0
-    console = Console(as_json=arguments.json, color=not arguments.no_color)
+    console = Console(
+        as_json=arguments.json,
+        color=not arguments.no_color,
+        to_stdout="-" in (getattr(arguments, kind, None) for kind in KINDS),
+    )
     try:
+        look_ahead(arguments)
         code: int = arguments.run(arguments, console)
         return code
     except KeyboardInterrupt:
@@ -108,6 +117,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         console.note(f"error: {_sentence(error)}")
         return 2
+
+
+def _mistyped(words: Sequence[str]) -> str:
+    """What a command that there is not may have been meant to be."""
+    names = [module.NAME for module in COMMANDS]
+    command = next((word for word in words if not word.startswith("-")), names[0])
+    return "" if command in names else did_you_mean(command, names).strip()
 
 
 def _sentence(error: Exception) -> str:

@@ -5,28 +5,30 @@ from __future__ import annotations
 import argparse
 
 from ..random_numbers import manual_seed
-from ..teach.examples import EXAMPLES, get_example
+from ..teach.examples import get_example, listed
+from ..teach.export import table
 from ..teach.narrate import narrate
 from .console import Console
-from .files import add_seed
+from .files import add_files, add_seed, write
 
 NAME = "backprop"
 HELP = "run a backward pass that tells every node it visits, and why"
-EPILOG = """examples:
+EPILOG = f"""examples:
   tinygrad-opt backprop --example neuron
   tinygrad-opt backprop --example fan_out
   tinygrad-opt backprop --example mlp --json
+
+what there is to look at:
+{listed()}
 
 in Python: tg.teach.narrate(loss), instead of loss.backward()"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to go backwards through."""
-    names = "; ".join(f"{name}: {example.sentence}" for name, example in EXAMPLES.items())
-    parser.add_argument(
-        "--example", default="neuron", metavar="NAME", help=f"what to look at (neuron). {names}"
-    )
+    parser.add_argument("--example", default="neuron", metavar="NAME", help="see below (neuron)")
     add_seed(parser)
+    add_files(parser, "csv")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -34,6 +36,12 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     example = get_example(arguments.example)
     manual_seed(arguments.seed)
     told = narrate(lambda: example.build()[0], show=False)
+    visit_rows = [
+        {"operation": visit.name, "place": visit.place, "why": visit.why, "gradient": visit.arrived}
+        | vars(sent)
+        for visit in told.visits
+        for sent in visit.sent
+    ]
     if console.as_json:
         visits = [
             {
@@ -46,9 +54,15 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             for visit in told.visits
         ]
         console.document({"example": arguments.example, "visits": visits})
-        return 0
-    console.line(f"{example.sentence}\n")
-    console.line(str(told))
+    else:
+        _report(arguments, console, example.sentence, str(told))
+    write(console, arguments, csv=lambda: table(visit_rows))
+    return 0
+
+
+def _report(arguments: argparse.Namespace, console: Console, sentence: str, told: str) -> None:
+    console.line(f"{sentence}\n")
+    console.line(told)
     console.python(
         "\n".join(
             [
@@ -61,4 +75,3 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             ]
         )
     )
-    return 0

@@ -12,14 +12,14 @@ from ..teach.export import strict_json
 
 
 class Console:
-    """Results go to stdout, everything else to stderr.
+    """Results go to stdout, everything else to stderr; with ``to_stdout`` only a file's content is.
 
     rich is imported when the first table or bar is drawn. Colour and moving bars are for terminals;
     NO_COLOR and TERM=dumb are respected. A bar takes 78 columns or fewer.
     """
 
-    def __init__(self, as_json: bool = False, color: bool = True) -> None:
-        self.as_json = as_json
+    def __init__(self, as_json: bool = False, color: bool = True, to_stdout: bool = False) -> None:
+        self.as_json, self.for_people = as_json, not as_json and not to_stdout
         self.color = color and not os.environ.get("NO_COLOR")
 
     @property
@@ -32,8 +32,8 @@ class Console:
         print(text, file=sys.stderr)
 
     def line(self, text: str = "") -> None:
-        """A line of the result; nothing where the result is JSON."""
-        if not self.as_json:
+        """A line of the result; nothing where the result is for programs."""
+        if self.for_people:
             print(text, flush=True)
 
     def python(self, code: str) -> None:
@@ -41,8 +41,8 @@ class Console:
         self.line(f"\nin Python:\n\n{code}" if "\n" in code else f"in Python: {code}")
 
     def written(self, path: Any) -> None:
-        """Where a file is; no result, where the result is JSON."""
-        (self.note if self.as_json else self.line)(f"wrote {path}")
+        """Where a file is; no result, where the result is for programs."""
+        (self.line if self.for_people else self.note)(f"wrote {path}")
 
     def document(self, content: Any) -> None:
         """The result as strict JSON, the only thing on stdout."""
@@ -52,6 +52,8 @@ class Console:
         self, columns: Sequence[str], rows: Iterable[Sequence[Any]], whole: Sequence[str] = ()
     ) -> None:
         """A table; numbers stand to the right, and columns named in ``whole`` are never wrapped."""
+        if not self.for_people:
+            return
         from rich.table import Table
 
         rows = [list(row) for row in rows]
@@ -67,7 +69,7 @@ class Console:
     @contextlib.contextmanager
     def bar(self, total: int) -> Iterator[Any]:
         """A progress bar, as a function of (done, words); None where it would not move."""
-        if self.as_json or not self.is_terminal or not total:
+        if not (self.for_people and self.is_terminal and total):
             yield None
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import math
+from typing import Any
 
 from ..gradcheck import gradcheck
 from ..gradcheck_report import Report, Slope
 from ..teach.checks import BROKEN, CHECKS, Check, get_check
+from ..teach.export import table
 from .console import Console, number
-from .files import add_seed
+from .files import add_files, add_seed, write
 
 NAME = "gradcheck"
 HELP = "hold derivatives against differences of the values; see what a wrong one looks like"
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--order", type=int, default=1, metavar="N", help="2: the gradient's derivatives, too (1)")
     add("--rows", type=int, default=12, metavar="N", help="slopes to show, wrong ones first (12)")
     add_seed(parser)
+    add_files(parser, "csv")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -45,8 +48,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         raise ValueError(f"--order is {arguments.order}; it has to be at least 1.")
     flags = {"order": arguments.order, "seed": arguments.seed}
     report = gradcheck(check.f, *check.inputs(), **flags, raise_exception=False)
+    document = _document(name, report)
     if console.as_json:
-        console.document(_document(name, report))
+        console.document(document)
     else:
         console.line(f"{name}: {check.sentence}")
         console.line(
@@ -58,6 +62,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         _table(check, report, arguments, console)
         console.line(report.text)
         console.python(_in_python(name, arguments))
+    write(console, arguments, csv=lambda: table(document["slopes"]))
     return int(not report.ok)
 
 
@@ -90,7 +95,7 @@ def _verdict(slope: Slope) -> str:
     return "a kink" if slope.kink else "right"
 
 
-def _document(name: str, report: Report) -> dict[str, object]:
+def _document(name: str, report: Report) -> dict[str, Any]:
     slopes = [
         {
             "input": slope.input,

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from ..random_numbers import manual_seed
-from ..teach.examples import EXAMPLES, get_example
+from ..teach.examples import get_example, listed
+from ..teach.export import table
 from ..teach.graph import to_dot, to_mermaid, to_svg, to_text
 from ..teach.graph.reading import read
 from .console import Console
@@ -16,10 +17,13 @@ from .files import add_files, add_seed, write
 
 NAME = "graph"
 HELP = "draw the graph that a computation records for its backward pass"
-EPILOG = """examples:
+EPILOG = f"""examples:
   tinygrad-opt graph --example neuron
   tinygrad-opt graph --example mlp --format mermaid
   tinygrad-opt graph --example softmax --order --svg softmax.svg
+
+what there is to draw:
+{listed()}
 
 in Python: print(tg.teach.to_text(loss)); and to_mermaid, to_dot, to_svg, draw"""
 
@@ -34,13 +38,12 @@ FORMATS: dict[str, Callable[..., str]] = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to draw, how, and how much of it."""
     add = parser.add_argument
-    names = "; ".join(f"{name}: {example.sentence}" for name, example in EXAMPLES.items())
-    add("--example", default="neuron", metavar="NAME", help=f"what to draw (neuron). {names}")
+    add("--example", default="neuron", metavar="NAME", help="see below (neuron)")
     add("--format", default="text", choices=list(FORMATS), help="of what is printed (text)")
     add("--order", action="store_true", help="number operations as a backward pass visits them")
     add("--max-nodes", type=int, default=60, metavar="N", help="boxes, at most (60)")
     add_seed(parser)
-    add_files(parser, "svg")
+    add_files(parser, "csv", "svg")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -50,16 +53,16 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     loss, _ = example.build()
     flags: dict[str, Any] = {"max_nodes": arguments.max_nodes, "order": arguments.order}
     drawing = FORMATS[arguments.format](loss, **flags)
+    graph = read(loss, arguments.max_nodes)
+    boxes = [asdict(box) for box in graph.boxes.values()]
     if console.as_json:
-        graph = read(loss, arguments.max_nodes)
-        boxes = [asdict(box) for box in graph.boxes.values()]
         drawn = {"format": arguments.format, "text": drawing, "notes": graph.notes}
         console.document({"example": arguments.example, "boxes": boxes, **drawn})
     elif arguments.svg is None or arguments.format != "svg":
         if arguments.format == "text":
             console.line(f"{example.sentence}\n")
         console.line(drawing.rstrip("\n"))
-    write(console, arguments, svg=lambda: str(to_svg(loss, **flags)))
+    write(console, arguments, csv=lambda: table(boxes), svg=lambda: str(to_svg(loss, **flags)))
     if arguments.format == "text" or arguments.svg is not None:
         console.python(_in_python(arguments))
     else:  # where the drawing alone may stand in a file

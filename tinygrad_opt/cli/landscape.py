@@ -12,9 +12,8 @@ from ..device import default_device, use_device
 from ..optim import get_optimizer
 from ..teach import History, Landscape, fit, landscape, trace
 from ..teach.landscape import DIRECTIONS, check_grid
-from ..teach.plot import style
 from ..teach.plot.landscape import landscape_figure
-from ..teach.plot.landscape_page import landscape_html, plotly
+from ..teach.plot.landscape_page import landscape_html
 from .console import Console
 from .files import add_files, write
 from .recipe import Recipe, add_recipe_arguments
@@ -34,7 +33,7 @@ in Python: tg.teach.landscape(model, train, history=tg.teach.fit(..., snapshots=
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to train, and in which directions to look."""
     add = parser.add_argument
-    add_recipe_arguments(parser)
+    add_recipe_arguments(parser, surfaces=True)
     add("--directions", metavar="D", help=f"{', '.join(DIRECTIONS)} (pca; surfaces: axes)")
     add("--grid", type=int, metavar="N", help="points along each direction (25; surfaces: 73)")
     add("--radius", type=float, default=1.0, metavar="R", help="how far random directions go (1)")
@@ -49,11 +48,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     surface = surface_named(arguments.dataset)
     kind = arguments.directions or ("axes" if surface else "pca")
     arguments.grid = (73 if surface else 25) if arguments.grid is None else arguments.grid
-    check_grid(kind, arguments.grid, arguments.radius)  # before any work, as is what draws
-    if arguments.png is not None:
-        style.figure()
-    if arguments.html is not None:
-        plotly()
+    check_grid(kind, arguments.grid, arguments.radius)  # before any work
     with use_device(arguments.device):
         walked = _walk(arguments, surface, kind) if surface else _train(arguments, kind)
     history, found, title, code = walked

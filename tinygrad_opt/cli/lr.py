@@ -10,7 +10,6 @@ import numpy as np
 
 from ..device import default_device, use_device
 from ..teach import RangeTest, Sweep, lr_sweep
-from ..teach.plot import style
 from ..teach.plot.lr import lr_figure
 from .console import Console
 from .files import add_files, write
@@ -31,7 +30,7 @@ in Python: tg.teach.lr_sweep(run, rates), tg.teach.lr_range_test(model, batches,
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to train, with which rule, at which rates."""
     words: Any = parser.add_argument_group("the runs", conflict_handler="resolve")
-    add_recipe_arguments(words)
+    add_recipe_arguments(words, surfaces=True)
     add = words.add_argument  # what comes twice is said differently here than in `train`
     add("--lr", help=argparse.SUPPRESS)
     add("--epochs", type=int, default=5, metavar="N", help="passes over the data in a run (5)")
@@ -39,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--rates", default="1e-4:10:11", metavar="R", help="LOW:HIGH:COUNT, or with commas")
     add("--seeds", type=int, default=3, metavar="N", help="runs at each rate (3; surfaces: 1)")
     add("--steps", type=int, default=100, metavar="N", help="updates of a run on a surface (100)")
-    add_files(parser, "csv", "png")
+    add_files(parser, "csv", "png", "html")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -49,8 +48,6 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     rates = _rates(arguments.rates)
     if arguments.lr is not None:
         raise ValueError(f"lr: there are many rates here. Write --rates {arguments.lr}.")
-    if arguments.png is not None:
-        style.figure()  # before any work: is there something to draw with?
     with use_device(arguments.device):
         task = Walks(arguments, surface) if surface else Training(arguments, rates[0])
         code, sweep, found = _try(task, rates, arguments, console)

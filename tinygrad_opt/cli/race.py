@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 from typing import Any
 
 from ..data import read_csv
@@ -13,7 +12,6 @@ from ..teach import Race, race
 from ..teach.plot.race import race_figure
 from ..teach.plot.race_gif import race_gif
 from ..teach.plot.race_page import race_html
-from ..teach.plot.style import missing
 from .console import Console
 from .files import add_files, add_seed, write
 from .recipe import is_table
@@ -28,20 +26,24 @@ EPILOG = """examples:
 
 in Python: tg.teach.race("rosenbrock", ["sgd", "momentum", "adam"])"""
 
-PACKAGES = {"png": ("matplotlib",), "html": ("plotly",), "gif": ("matplotlib", "PIL")}
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to race on, who races, how long, and how rates are found."""
     add = parser.add_argument
     add("task", metavar="TASK", help="a surface or a data set (see: list surfaces, list datasets)")
-    add("--optimizers", default="sgd,momentum,adam", metavar="NAMES", help="with commas")
+    usual = "sgd,momentum,adam"
+    add("--optimizers", default=usual, metavar="NAMES", help=f"with commas ({usual})")
     add("--lr", type=float, default=0.1, metavar="RATE", help="the one for all (0.1)")
     add("--tune", type=int, default=12, metavar="N", help="rates that each tries for its own (12)")
     add("--grid", default="1e-5,10", metavar="LOW,HIGH", help="between which rates (1e-5,10)")
     add("--seeds", type=int, default=5, metavar="N", help="runs where luck plays a part (5)")
     add("--steps", type=int, metavar="N", help="gradients for each (surfaces 200, networks 400)")
-    add("--target", type=float, metavar="T", help="share of the gap (1e-3) or test accuracy (0.9)")
+    add(
+        "--target",
+        type=float,
+        metavar="T",
+        help="part of the first gap (1e-3), or accuracy (0.9)",
+    )
     add("--from", dest="start", metavar="W", help="start on a surface: 3,-2 or =-3,2")
     add("--hidden", default="32", metavar="SIZES", help="hidden units of a network (32)")
     add("--batch", type=int, default=32, metavar="SIZE", help="examples for one update (32)")
@@ -52,10 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Race; what there is when somebody interrupts is shown and written all the same."""
-    for kind, packages in PACKAGES.items():  # before any work: is there something to draw with?
-        for package in packages:
-            if getattr(arguments, kind) and importlib.util.find_spec(package) is None:
-                raise missing({"PIL": "Pillow"}.get(package, package))
     names = _names(arguments, console)
     options = _options(arguments)
     task = read_csv(arguments.task) if is_table(arguments.task) else arguments.task

@@ -41,10 +41,11 @@ FULL_BATCH = {"LBFGS", "Rprop", "Newton", "ConjugateGradient"}
 CONSTANT_RATE = {"FTRL", "SGDScheduleFree", "AdamWScheduleFree"}
 
 
-def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
+def add_recipe_arguments(parser: argparse.ArgumentParser, surfaces: bool = False) -> None:
     """What to train on, which network, which rule, how long: the words that a `Recipe` reads."""
     add = parser.add_argument
     names = f"a table of your own, as in flowers.csv, or one of {', '.join(DATASETS)}"
+    names += "; or a surface, see: list surfaces" if surfaces else ""
     add("dataset", metavar="DATASET", help=names)
     add("--target", metavar="COLUMN", help="the column of a table to predict (the last)")
     add("--noise", type=float, metavar="S", help="of a toy set, as a standard deviation")

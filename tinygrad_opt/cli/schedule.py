@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("expression", metavar="EXPRESSION", help="families joined by >>, scaled by *, .repeat(n)")
     add("--steps", type=int, metavar="N", help=f"to show (its length; endless ones {ENDLESS})")
     add("--lr", type=float, default=1.0, metavar="RATE", help="to multiply with (1)")
-    add_files(parser, "csv", "png")
+    add_files(parser, "csv", "png", "html")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:

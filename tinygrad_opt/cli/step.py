@@ -37,15 +37,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("function", metavar="FUNCTION", help="a surface (see: list surfaces) or a formula of x, y")
     add("--optimizer", default="sgd", metavar="NAME", help="any of: list optimizers (sgd)")
     add("--lr", type=float, metavar="RATE", help="(0.1, or the optimizer's own if larger)")
-    add("--momentum", type=float, metavar="MU", help="for optimizers that have it")
-    add("--weight-decay", type=float, metavar="LAMBDA", help="the optimizer's own")
-    add("--set", action="append", default=[], metavar="NAME=VALUE", help="any other option")
+    add("--momentum", type=float, metavar="M", help="for optimizers that have it")
+    add("--weight-decay", type=float, metavar="λ", help="the optimizer's own")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any other option, as in betas=0.8,0.99",
+    )
     add("--schedule", metavar="TEXT", help='of the rate: "warmup(5) >> cosine(20)"')
     add("--from", dest="start", metavar="W", help="where to begin: 3, or 3,-2, or =-3,2")
     add("--steps", type=int, default=10, metavar="N", help="updates (10)")
     add("--explain", action="store_true", help="every line of the rule: formula, numbers, result")
     add_seed(parser)
-    add_files(parser, "csv", "png")
+    add_files(parser, "csv", "png", "html")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -75,14 +81,13 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         if explanations is not None:
             document["explanations"] = [_lines(one) for one in explanations]
         console.document(document)
-    elif arguments.csv != "-":
+    else:
         console.line(_headline(f, entry, options, schedule, start))
         _print(console, rows, explanations)
         if history.status != "ok":
             console.line(f"status: {history.status}")
     write(console, arguments, csv=history.to_csv, png=lambda: walk_figure(history, f))
-    if arguments.csv != "-":
-        console.python(python)
+    console.python(python)
     return 1 if history.status in ("nan", "diverged") else 0
 
 

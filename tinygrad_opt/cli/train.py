@@ -13,7 +13,6 @@ from ..nn.summary import summary
 from ..profile import Profile, profile
 from ..teach import Finding, History, diagnose, evaluate, fit, report
 from ..teach.lint import lint
-from ..teach.plot import style
 from ..teach.plot.curves import training_figure
 from . import penalties
 from .console import Console, number
@@ -62,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seeds", type=int, default=3, metavar="N", help="of --penalties (3)")
     add("--profile", action="store_true", help="where the time of the training goes, as a table")
     add("--quiet", action="store_true", help="the final table only")
-    add_files(parser, "csv", "png")
+    add_files(parser, "csv", "png", "html")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -74,8 +73,6 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         raise ValueError(
             "--penalties trains many times; --diagnose, --lint, --profile look at one."
         )
-    if arguments.png is not None:
-        style.figure()  # before any work: is there something to draw with?
     with use_device(arguments.device):
         if arguments.penalties:
             return penalties.compare(arguments, console)

@@ -25,6 +25,11 @@ class Example:
     sentence: str
 
 
+def listed() -> str:
+    """A line for each example: its name and its sentence."""
+    return "\n".join(f"  {name:9}{example.sentence}" for name, example in EXAMPLES.items())
+
+
 def get_example(name: str) -> Example:
     """An example by its name; ValueError, with the nearest, for an unknown one."""
     if name not in EXAMPLES:

@@ -7,6 +7,7 @@ page, so that nothing is stored twice.
 from __future__ import annotations
 
 import html
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,18 +37,27 @@ class Moving:
 
 
 def page(title: str, *parts: str | Rows | Moving | Any) -> str:
-    """The text of a page: paragraphs (str), tables (rows of dicts), figures of plotly's, `Moving`.
+    """The text of a page: paragraphs (str), tables (rows of dicts), figures, and `Moving`.
 
-    ImportError, with what to install, without plotly.
+    Figures of matplotlib's stand still; those of plotly's take plotly.js along. ImportError, with
+    what to install, without it.
     """
+    script = _plotly() if any(_takes_plotly(part) for part in parts) else ""
+    body = "\n".join(_part(number, part) for number, part in enumerate(parts))
+    return _PAGE.substitute(title=html.escape(title), style=_STYLE, plotly=script, body=body)
+
+
+def _plotly() -> str:
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:
         raise missing("plotly") from None
-    body = "\n".join(_part(number, part) for number, part in enumerate(parts))
-    return _PAGE.substitute(
-        title=html.escape(title), style=_STYLE, plotly=get_plotlyjs(), body=body
-    )
+    text: str = get_plotlyjs()
+    return text
+
+
+def _takes_plotly(part: Any) -> bool:
+    return not isinstance(part, (str, Sequence)) and not hasattr(part, "savefig")
 
 
 def _part(number: int, part: Any) -> str:
@@ -56,6 +66,11 @@ def _part(number: int, part: Any) -> str:
         return f"<p>{lines}</p>"
     if isinstance(part, Sequence):
         return _table(part)
+    if hasattr(part, "savefig"):
+        drawn = io.StringIO()
+        part.savefig(drawn, format="svg", metadata={"Date": None})
+        _, tag, svg = drawn.getvalue().partition("<svg ")
+        return f"<figure>{tag}{svg}</figure>"
     if isinstance(part, Moving):
         growth = {
             "traces": part.traces,
@@ -100,6 +115,7 @@ table { border-collapse: collapse; margin: 1rem 0; }
 th, td { padding: 0.25rem 0.9rem 0.25rem 0; text-align: left; border-bottom: 1px solid #ccc; }
 td { font-variant-numeric: tabular-nums; }
 figure { margin: 1rem 0; }
+figure svg { max-width: 100%; height: auto; }
 .controls { display: flex; gap: 1rem; align-items: center; }
 .controls button { font: inherit; width: 7rem; padding: 0.3rem; }
 .controls input { flex: 1; }

@@ -34,10 +34,10 @@ SCHEDULES = [
 ]
 
 for schedule in SCHEDULES:
-    print(f"{schedule!r:26} {schedule.sparkline(40, steps=1000)}")
+    print(f"{schedule!s:26} {schedule.sparkline(40, steps=1000)}")
 
 schedule = warmup(100) >> cosine(900)
-print(f"\n{schedule!r} at step t")
+print(f"\n{schedule} at step t")
 for t, where in {
     0: "start",
     99: "last of the warmup",

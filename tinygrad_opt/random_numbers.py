@@ -92,12 +92,17 @@ def stream() -> Stream:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Whatever is drawn in the block, what comes after it is as it would have been without."""
+    """Whatever is drawn in the block, what comes after it is as it would have been without.
+
+    That is true of NumPy's global generator too, which a model may ask.
+    """
     global _seed, _generator, _stream
     seed, drawn, counted = _seed, generator(), stream()
     state, position = drawn.bit_generator.state, counted.position
+    of_numpy = np.random.get_state()  # noqa: NPY002
     try:
         yield
     finally:
         _seed, _generator, _stream = seed, drawn, counted
         drawn.bit_generator.state, counted.position = state, position
+        np.random.set_state(of_numpy)  # noqa: NPY002

@@ -83,7 +83,9 @@ def test_the_python_lines_say_the_same(
     capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     _, out, _ = run(capsys, *words, "--seed", "4")
-    exec(out.partition("in Python:\n\n")[2], {})
+    python = out.partition("in Python:\n\n")[2]
+    assert json.loads(run(capsys, *words, "--seed", "4", "--json")[1])["python"] == python.rstrip()
+    exec(python, {})
     assert capsys.readouterr().out.strip() in out
 
 
@@ -98,6 +100,7 @@ def test_right_rules_stand_beside_the_broken_ones_in_the_library() -> None:
     ("words", "sentence"),
     [
         ("--broken sgn", "there is no operation 'sgn' to check. Did you mean 'sign'?"),
+        ("--rows -2", "--rows is -2; it has to be at least 0."),
         ("--order 0", "--order is 0; it has to be at least 1."),
     ],
 )

@@ -38,6 +38,9 @@ def test_the_python_lines_print_the_same(capsys: pytest.CaptureFixture[str], for
     drawn = drawn.partition("\n\n")[2] if form == "text" else drawn
     exec(code, {})
     assert capsys.readouterr().out.strip() == drawn.strip()
+    assert json.loads(run(capsys, *words, "--json")[1])["python"] == code.rstrip()
+    _, out, err = run(capsys, *words, "--quiet")
+    assert "Python" not in out + err
 
 
 @pytest.mark.parametrize(("form", "first"), [("mermaid", "flowchart TB"), ("dot", "digraph {")])

@@ -68,7 +68,7 @@ def test_on_a_surface_there_is_one_run_a_rate_and_no_range_test(
     code, out, _ = run(capsys, "ravine", "--optimizer", "sgd", "--steps", "50")
     assert code == 0
     assert out.startswith("ravine: 50 steps of sgd\n")
-    assert "sweep: The good range spans 0.03162 … 0.3162; the best of it is 0.3162." in out
+    assert "sweep: Of these rates 0.3162 alone is good." in out
     assert "range test:" not in out
 
 

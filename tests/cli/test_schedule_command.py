@@ -69,6 +69,11 @@ def test_json_and_csv_hold_all_values(capsys: pytest.CaptureFixture[str], tmp_pa
     assert [float(row["value"]) for row in rows] == report["values"]
 
 
+def test_one_row_makes_python_lines_too(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(json.loads(run(capsys, "cosine(0)", "--json")[1])["python"], {})
+    assert capsys.readouterr().out.endswith("[0.0]\n")
+
+
 @pytest.mark.viz
 def test_a_picture_is_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "schedule.png"
@@ -83,6 +88,8 @@ def test_a_picture_is_written(capsys: pytest.CaptureFixture[str], tmp_path: Path
         (["cosinus(3)"], "there is no 'cosinus'. Did you mean 'cosine'?"),
         (["cosine"], "cosine needs its arguments, as in cosine(…)"),
         (["__import__('os')"], "cannot read"),
+        (["foo"], "there is no 'foo'. Schedules are"),
+        (["cosine(3)", "--steps", "1000000000"], "it goes up to 10,000,000."),
         (["cosine(3)", "--steps", "0"], "steps must be a whole number ≥ 1, got 0"),
     ],
 )

@@ -13,6 +13,7 @@ from tinygrad_opt.cli import main
 from tinygrad_opt.optim import OPTIMIZERS
 from tinygrad_opt.teach import SURFACES, trace
 from tinygrad_opt.teach.examples import EXAMPLES
+from tinygrad_opt.teach.plot.walk import walk_figure
 
 pytestmark = pytest.mark.on("cpu")
 
@@ -116,7 +117,13 @@ def test_every_surface_has_a_walk(capsys: Captured, name: str) -> None:
         (["bowl", "--from", "nan"], "begins at numbers that are finite"),
         (["rosenbrock", "--from", "3"], "rosenbrock takes 2 numbers"),
         (["x + y", "--from", "3"], "takes 2 numbers"),
-        (["bowl", "--steps", "0"], "make no walk"),
+        (["bowl", "--steps", "0"], "--steps is 0; it has to be at least 1."),
+        (["bowl", "--steps", "9" * 20], "it goes up to 1,000,000."),
+        (["bowl", "--seed", "-1"], "--seed is -1; it has to be at least 0."),
+        (["bowl", "--json", "--csv", "-"], "--json and --csv - both want stdout"),
+        (["bowl", "--png", "-"], "a picture is no text; name a file."),
+        (["bowl", "--png", "walk.gif"], "what it writes is PNG, so end it in .png."),
+        (["bowl", "--csv", "walk.png"], "what it writes is CSV, so end it in .csv."),
         (["bowl", "--schedule", "cosin(3)"], "cosin"),
         (["bowl", "--optimizer", "sophiag"], "SophiaG needs logits"),
         (["bowl", "--csv", "/nowhere/walk.csv"], "cannot write /nowhere/walk.csv"),
@@ -126,6 +133,48 @@ def test_what_cannot_be_walked_is_said(capsys: Captured, words: list[str], sente
     code, _, err = run(capsys, "step", *words)
     assert code == 2
     assert sentence in err and "Traceback" not in err
+
+
+def test_what_begins_with_a_minus_is_no_flag(capsys: Captured) -> None:
+    for words in (["-x**2"], ["-sin(x)"], ["rosenbrock", "--from", "-3,2"], ["-x", "--from", "-3"]):
+        code, out, err = run(capsys, "step", *words, "--lr", "1e-4", "--json")
+        assert (code, err) == (0, "")
+    assert json.loads(out)["start"] == [-3.0]
+    code, _, err = run(capsys, "step", "bowl", "-lr", "3")
+    assert code == 2 and "unrecognized arguments: -lr 3" in err
+
+
+def test_what_is_very_long_is_not_said_whole(capsys: Captured) -> None:
+    code, _, err = run(capsys, "step", "a" * 100_000)
+    assert code == 2 and "there is no surface" in err and len(err) < 350
+
+
+def test_a_rate_that_moves_has_a_column(capsys: Captured) -> None:
+    flags = ["bowl", "--steps", "3", "--schedule"]
+    lines = run(capsys, "step", *flags, "linear(4)")[1].splitlines()
+    assert [line.split()[4] for line in lines[1:5]] == ["lr", "0.1000", "0.0750", "0.0500"]
+    assert "  lr  " not in run(capsys, "step", *flags, "constant()")[1].splitlines()[1]
+
+
+def test_the_table_has_no_minus_0_and_no_endless_lines(capsys: Captured) -> None:
+    _, out, _ = run(capsys, "step", "bowl", "--from", ",".join("0" * 50), "--steps", "2")
+    table = out.split("\n\n")[0]
+    assert "-0.0000" not in table and "0.0000, …, 0.0000" in table
+    assert all(len(line) < 250 for line in table.splitlines())
+
+
+@pytest.mark.viz
+@pytest.mark.parametrize("words", [["himmelblau", "--steps", "2"], ["x**2 + y"]])
+def test_the_python_lines_draw_the_same_picture(
+    capsys: Captured, tmp_path: Path, words: list[str]
+) -> None:
+    path = tmp_path / "walk.png"
+    code, out, _ = run(capsys, "step", *words, "--lr", "1e-3", "--png", str(path))
+    assert code == 0
+    written = path.read_bytes()
+    path.unlink()
+    exec(out.partition("in Python:\n\n")[2], {})
+    assert path.read_bytes() == written
 
 
 @pytest.mark.viz
@@ -139,6 +188,14 @@ def test_the_picture_has_something_on_it(
     code, out, _ = run(capsys, "step", *words, "--lr", "1e-3", "--png", str(path))
     assert code == 0 and f"wrote {path}" in out
     assert len(Image.open(path).convert("RGB").getcolors(1 << 24) or []) > 50
+
+
+@pytest.mark.viz
+def test_the_map_says_what_its_marks_are() -> None:
+    for name, words in (("himmelblau", "minima"), ("rosenbrock", "minimum")):
+        drawn = walk_figure(trace(name, None, "sgd", 2, lr=1e-4), SURFACES[name])
+        legend = drawn.axes[0].get_legend()
+        assert [text.get_text() for text in legend.get_texts()] == [words, "start", "end"]
 
 
 def test_intermediates_of_the_rule_are_in_the_record() -> None:
@@ -159,7 +216,9 @@ def test_backprop_tells_and_the_python_lines_do_the_same(capsys: Captured, name:
     exec(python, {})
     assert capsys.readouterr().out.rstrip().endswith(told.split("\n\n", 1)[1].rstrip())
     code, out, _ = run(capsys, "backprop", "--example", name, "--json")
-    visits = json.loads(out, parse_constant=pytest.fail)["visits"]
+    report = json.loads(out, parse_constant=pytest.fail)
+    visits = report["visits"]
+    assert report["python"] == python.rstrip()
     assert visits[0]["why"] == "here it begins: the gradient is 1"
     assert all(visit["place"].startswith("examples.py:") for visit in visits)
 

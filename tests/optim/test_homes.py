@@ -183,6 +183,19 @@ def test_integers_as_inputs_still_give_gradients_of_the_weights_dtype() -> None:
     optimizer.step()
 
 
+def test_a_float64_target_still_gives_gradients_of_the_weights_dtype() -> None:
+    model, optimizer, _ = network()
+    x, target = tg.randn(6, 4), tg.tensor(np.ones((6, 1)))
+    ((model(x) - target) ** 2).mean().backward()
+    found = [host(p.grad).copy() for p in model.parameters()]
+    optimizer.zero_grad()
+    ((model(x) - target.to("float32")) ** 2).mean().backward()
+    for p, g in zip(model.parameters(), found, strict=True):
+        assert g.dtype == np.float32
+        np.testing.assert_allclose(g, host(p.grad), rtol=1e-4, atol=1e-6)
+    optimizer.step()
+
+
 def test_an_empty_batch_gives_zeros() -> None:
     layer = nn.Linear(2, 3)
     optimizer = optim.SGD(layer.parameters(), lr=1.0)

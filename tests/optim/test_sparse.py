@@ -105,6 +105,22 @@ def test_pytorch_as_installed_agrees_and_checkpoints_cross_both_ways(index: int)
         torch.set_default_dtype(before)
 
 
+# ---- rules that take whole gradients ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [optim.SGD, optim.Adam, optim.Adagrad, optim.Muon])
+def test_other_rules_name_sparseadam_and_change_nothing(make: Any) -> None:
+    other, p = table(), table()
+    optimizer = make([other, p], lr=0.1)
+    other.grad = tg.ones(*other.shape)
+    see(p, 1, 3)
+    for _ in range(2):
+        with pytest.raises(TypeError, match=r"parameter 1 is one of rows, which SparseAdam takes"):
+            optimizer.step()
+    assert (host(other) == 1).all() and (host(p) == 1).all()
+    assert p.grad.is_sparse and optimizer.step_count == 0
+
+
 # ---- rows -------------------------------------------------------------------------------------
 
 

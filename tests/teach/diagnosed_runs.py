@@ -246,6 +246,7 @@ HEALTHY = {
     "iris": Run("", adam(1e-2), "iris", hidden=(16,), epochs=40),
     "iris, linear": Run("", sgd(0.1, 0.9), "iris", hidden=(), epochs=40, seed=1),
     "wine": Run("", adam(3e-3), "wine", hidden=(16,), epochs=20),
+    "wine, linear": Run("", adam(1e-2), "wine", hidden=(), epochs=60),
     "wine, sgd": Run("", sgd(0.1), "wine", epochs=30, seed=2),
     "breast cancer": Run("", adam(1e-3), "breast_cancer", epochs=10),
     "breast cancer, sgd": Run("", sgd(0.05), "breast_cancer", epochs=10, seed=3),

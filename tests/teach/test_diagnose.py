@@ -113,3 +113,87 @@ def test_errors_come_first_and_read_as_sentences() -> None:
     text = report(findings)
     assert "error: The learning rate is too high. (an update changes a weight matrix by" in text
     assert "    Try: a third of it, gradients that are clipped, or a warmup." in text
+
+
+def rules(findings: list[tg.teach.Finding]) -> list[str]:
+    return [finding.rule for finding in findings]
+
+
+def regression(times: float) -> tuple[nn.Module, DataLoader]:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(256, 8)).astype(np.float32)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+    return model, DataLoader((x, (2 * x[:, :1] + x[:, 1:2]) * np.float32(times)))
+
+
+def test_targets_that_are_not_scaled_are_no_fault_of_the_model() -> None:
+    model, batches = regression(1000)
+    history = fit(model, batches, optim.Adam(model.parameters(), 1e-2), epochs=8, norms=True)
+    found = diagnose(history, model, batches)
+    assert found[0].what == "The targets are not scaled."
+    assert "cannot overfit one batch" not in rules(found)
+
+
+def test_a_loss_below_zero_may_fall() -> None:
+    def shifted(p: tg.Tensor, y: tg.Tensor) -> tg.Tensor:
+        return nn.functional.mse_loss(p, y) - 5
+
+    model, batches = regression(0.3)
+    optimizer = optim.Adam(model.parameters(), 1e-2)
+    history = fit(model, batches, optimizer, epochs=8, loss=shifted, norms=True)
+    assert "learning rate too high" not in rules(diagnose(history))
+
+
+def test_a_model_may_give_two_things() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            self.layer = nn.Linear(8, 1)
+
+        def forward(self, x: tg.Tensor) -> tuple[tg.Tensor, tg.Tensor]:
+            return self.layer(x), x
+
+    def loss(p: tuple[tg.Tensor, tg.Tensor], y: tg.Tensor) -> tg.Tensor:
+        return nn.functional.mse_loss(p[0], y)
+
+    model, (_, batches) = Two(), regression(1)
+    optimizer = optim.Adam(model.parameters(), 3e-2)
+    history = fit(model, batches, optimizer, epochs=20, loss=loss)  # type: ignore[arg-type]
+    assert diagnose(history, model, batches, loss=loss) == []  # type: ignore[arg-type]
+
+
+def test_one_update_is_too_little() -> None:
+    model, batches = regression(1)
+    history = fit(model, list(batches)[:1], optim.SGD(model.parameters(), lr=0.01), epochs=1)
+    assert [f.evidence for f in diagnose(history) if f.rule == "too short"] == ["1 update"]
+
+
+def test_a_network_that_goes_on_starts_below_a_guess_and_that_is_no_warning() -> None:
+    model, batches = nn.Linear(64, 10), DataLoader(prepared("digits")[0])
+    optimizer = optim.Adam(model.parameters(), 1e-2)
+    fit(model, batches, optimizer, epochs=3)
+    found = diagnose(fit(model, batches, optimizer, epochs=2), model, batches)
+    assert {f.level for f in found if f.rule == "initial loss"} == {"info"}
+
+
+def test_a_surface_hardly_walked_on_has_too_low_a_rate() -> None:
+    history = tg.teach.trace("rosenbrock", None, "sgd", 50, lr=1e-9)
+    assert "learning rate too low" in rules(diagnose(history))
+
+
+def test_the_optimizer_is_a_function_that_makes_one() -> None:
+    model, batches = regression(1)
+    with pytest.raises(TypeError, match="the optimizer is a SGD"):
+        diagnose(History(), model, batches, optimizer=optim.SGD(model.parameters(), lr=0.1))  # type: ignore[arg-type]
+
+
+def test_a_penalty_on_the_model_leaves_no_gradients() -> None:
+    model, batches = regression(1)
+
+    def loss(p: tg.Tensor, y: tg.Tensor) -> tg.Tensor:
+        return nn.functional.mse_loss(p, y) + 1e-3 * model[0].weight.square().sum()
+
+    optimizer = optim.SGD(model.parameters(), lr=1e-4)
+    history = fit(model, batches, optimizer, epochs=1, loss=loss)
+    optimizer.zero_grad()
+    diagnose(history, model, batches, loss=loss)
+    assert all(p.grad is None for p in model.parameters())

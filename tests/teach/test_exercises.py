@@ -239,6 +239,12 @@ found = written("break_it", SOLUTIONS["break_it"])
             "what goes in stays as it is: p changes inside.",
         ),
         (
+            "momentum",
+            "b *= mu\nb += g\np -= lr * b\nreturn p, b",
+            "what goes in stays as it is: p, b change inside.",
+        ),
+        ("relu_backward", "return np.where(x > 0, g, 7.0 * (g <= 0))", "should be 0 and is 7;"),
+        (
             "rmsprop",
             "import math\nv = alpha * v + (1 - alpha) * g * g\n"
             "return p - lr * g / (math.sqrt(v) + eps), v",

@@ -2,12 +2,25 @@
 
 import math
 import re
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from tinygrad_opt import Tensor, manual_seed, nn
-from tinygrad_opt.optim import OPTIMIZERS, SAM, SGD, Adam, Lookahead, SparseAdam, get_optimizer
+from tinygrad_opt.optim import (
+    OPTIMIZERS,
+    SAM,
+    SGD,
+    Accumulate,
+    Adam,
+    Lookahead,
+    Optimizer,
+    SparseAdam,
+    before_step,
+    clip_grad_norm_,
+    get_optimizer,
+)
 from tinygrad_opt.teach.explain import explain
 
 pytestmark = pytest.mark.on("cpu")
@@ -209,6 +222,7 @@ def test_decay_and_climbing_come_first():
     optimizer = SGD([w], lr=0.1, weight_decay=0.1, maximize=True)
     (w * w).backward()
     assert str(explain(optimizer, w)).splitlines()[1:-1] == [
+        "λ: weight decay",
         "in prelude:",
         "  g ← −g = −6",
         "  g ← g + λ·p = −6 + 0.1·3 = −5.7",
@@ -279,7 +293,111 @@ def test_inside_a_wrapper_the_inner_rule_is_explained(around):
     np.testing.assert_array_equal(*results)
 
 
-def test_hooks_are_left_alone():
+class Own(Optimizer):
+    state: ClassVar = {"m": "m"}
+
+    def __init__(self, params, lr=0.1, beta=0.5):
+        super().__init__(params, {"lr": lr, "beta": beta})
+
+
+class InPlace(Own):
+    @staticmethod
+    def rule(xp, p, g, m, *, lr, beta):
+        m = beta * m
+        m += (1 - beta) * g
+        p -= lr * m
+        return p, m
+
+
+# What stands on one line on purpose is no style of ours.
+# fmt: off
+class OnOneLine(Own):
+    @staticmethod
+    def rule(xp, p, g, m, *, t, lr, beta):
+        if t == 1: m = g  # noqa: E701, SIM108
+        else: m = beta * m + (1 - beta) * g  # noqa: E701
+        m: object = m * 1.0; d = lr * m  # noqa: E702
+        return p - d, m
+# fmt: on
+
+
+class Named(Own):
+    @staticmethod
+    def rule(xp, p, g, m, *, lr, beta):
+        return p - lr * (m := beta * m + (1 - beta) * g), m
+
+
+class Lambda(Own):
+    rule = staticmethod(lambda xp, p, g, m, *, lr, beta: (p - lr * (beta * m + g), beta * m + g))
+
+
+def explained_twice(kind):
+    w = Tensor(np.array(3.0), requires_grad=True)
+    optimizer = kind([w])
+    for _ in range(2):
+        optimizer.zero_grad()
+        (w * w).backward()
+        explanation = explain(optimizer, w)
+        optimizer.step()
+        close(explanation.new, w.data)
+    return str(explanation).splitlines()[1:-1]
+
+
+def test_rules_of_ones_own_however_they_are_written():
+    assert explained_twice(InPlace) == [
+        "m ← β·m = 0.5·3 = 1.5",
+        "m ← m + (1−β)·g = 1.5 + 0.5·5.4 = 4.2",
+        "p ← p − η·m = 2.7 − 0.1·4.2 = 2.28",
+    ]
+    assert explained_twice(OnOneLine) == [
+        "m ← β·m + (1−β)·g = 0.5·6 + 0.5·4.8 = 5.4",
+        "m ← m·1 = 5.4·1 = 5.4",
+        "d ← η·m = 0.1·5.4 = 0.54",
+        "p ← p − d = 2.4 − 0.54 = 1.86",
+    ]
+    assert explained_twice(Named)[0] == "m ← β·m + (1−β)·g = 0.5·3 + 0.5·5.4 = 4.2"
+    assert explained_twice(Lambda)[0] == "p ← p − η·(β·m + g) = 2.4 − 0.1·(0.5·6 + 4.8) = 1.62"
+
+
+def test_a_rule_without_a_source_says_so():
+    made = {"Own": Own}
+    exec(
+        "class Made(Own):\n    state = {}\n    @staticmethod\n"
+        "    def rule(xp, p, g, *, lr): return p - lr * g",
+        made,
+    )
+    (line,) = explained_twice(made["Made"])
+    assert line.startswith("the source of rule cannot be read")
+
+
+def test_hooks_before_the_step_are_rehearsed():
+    w = Tensor(np.array([3.0, 1.0]), requires_grad=True)
+    optimizer = SGD([w], lr=0.1)
+    optimizer.register_step_pre_hook(before_step(clip_grad_norm_, max_norm=1.0))
+    optimizer.register_step_post_hook(lambda *_: None)
+    (100 * w * w).sum().backward()
+    gradient = w.grad
+    explanation = explain(optimizer, w)
+    assert w.grad is gradient and gradient.data[0] == 600
+    optimizer.step()
+    np.testing.assert_array_equal(explanation.new, w.data)
+    text = str(explanation)
+    assert "hooks before the step have changed the gradients" in text
+    assert "not shown: hooks that are called after the step" in text
+
+
+def test_what_moves_or_holds_a_parameter_besides_the_rule_is_said():
+    for around, words in [
+        (lambda o: Lookahead(o, k=1), "then Lookahead goes back, after every 1 steps"),
+        (lambda o: Accumulate(o, k=2), "1 of 2 are in, so nothing moves"),
+    ]:
+        w = Tensor(np.array([3.0, 1.0]), requires_grad=True)
+        optimizer = around(SGD([w], lr=0.1))
+        (w * w).sum().backward()
+        assert words in str(explain(optimizer, w))
+
+
+def test_hooks_after_the_step_are_left_alone():
     w, optimizer, closure = problem("sgd")
     calls = []
     optimizer.register_step_post_hook(lambda *_: calls.append(1))
@@ -299,6 +417,12 @@ def test_what_cannot_be_explained_is_said():
         explain(optimizer, Tensor([1.0], requires_grad=True))
     with pytest.raises(ValueError, match=r"explain: p of shape \(2, 3\) has no number at 7"):
         explain(optimizer, w, 7)
+    with pytest.raises(TypeError, match=r"explain: the index is 'a'\. Give one whole number"):
+        explain(optimizer, w, "a")
+    for wrong in (None, "w"):
+        with pytest.raises(TypeError, match=r"explain: the parameter is a (NoneType|str)\. Pass"):
+            explain(optimizer, wrong)
+    assert str(explain(optimizer, w, (np.int64(1), 0))).startswith("SGD, update 1 of p[1, 0]")
     w, optimizer, closure = problem("newton")
     closure()
     with pytest.raises(TypeError, match=r"Newton\.step: second derivatives need"):

@@ -206,3 +206,63 @@ def test_without_a_test_set_it_hears_the_train_loss_also_inside_another() -> Non
     history = fit(model, line(), optimizer, epochs=3, scheduler=scheduler)
     assert plateau.last_epoch == 3
     assert plateau.best == min(loss for _, loss in history.metrics["train_loss"])
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda params: optim.Accumulate(optim.SGD(params, lr=0.1), k=2),
+        lambda params: optim.SAM(optim.SGD(params, lr=0.1)),
+        lambda params: optim.LBFGS(params, max_iter=3),
+    ],
+)
+def test_the_norm_of_a_gradient_is_that_before_the_update(wrap: Callable[[Any], Any]) -> None:
+    model = nn.Linear(2, 2)
+    x, y = classes()[0]
+    nn.CrossEntropyLoss()(model(x), y).backward()
+    expected = np.linalg.norm(host(model.weight.grad))
+    model.zero_grad()
+    history = fit(model, [(x, y)], wrap(model.parameters()), epochs=2, norms=True)
+    assert history.norms["weight"]["grad"][0] == pytest.approx(expected, rel=1e-5)
+    assert history.norms["weight"]["grad"].all()
+
+
+def test_a_sparse_gradient_has_a_norm() -> None:
+    model = nn.Sequential(nn.Embedding(5, 1, sparse=True), nn.Flatten())
+    data = [(tg.tensor([[1], [1]]), tg.zeros(2, 1))]
+    model[0].weight.data = model[0].weight.data * 0 + 1
+    history = fit(model, data, optim.SparseAdam(model.parameters()), epochs=1, norms=True)
+    assert history.norms["0.weight"]["grad"][0] == pytest.approx(2)  # the row is there twice
+
+
+def test_an_accuracy_needs_a_score_for_each_class() -> None:
+    x = tg.randn(6, 4)
+    one = nn.Linear(4, 1)
+
+    def logistic(p: tg.Tensor, y: tg.Tensor) -> tg.Tensor:
+        return nn.functional.binary_cross_entropy_with_logits(p[:, 0], y.float())
+
+    assert set(evaluate(one, [(x, tg.tensor([0, 1, 0, 1, 1, 0]))], logistic)) == {"loss"}
+    words, ids = nn.Embedding(5, 5), tg.tensor([[1, 2, 3], [0, 1, 2]])
+    words.weight.data = words.weight.device.from_host(np.eye(5, dtype=np.float32))
+
+    def each(p: tg.Tensor, y: tg.Tensor) -> tg.Tensor:
+        return nn.functional.cross_entropy(p.reshape(-1, 5), y.reshape(-1))
+
+    assert evaluate(words, [(ids, ids)], each)["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"train": (tg.zeros(4, 1), tg.zeros(4, 1))}, "what are no pairs"),
+        ({"train": (pair for pair in line())}, "a generator, which cannot be read again"),
+        ({"optimizer": "adam"}, "the optimizer is 'adam'"),
+        ({"model": "net"}, "the model is 'net'"),
+    ],
+)
+def test_what_cannot_be_trained_with_is_refused(change: dict[str, Any], sentence: str) -> None:
+    model = nn.Linear(1, 1)
+    given = {"model": model, "train": line(), "optimizer": optim.SGD(model.parameters(), lr=0.1)}
+    with pytest.raises(TypeError, match=sentence):
+        fit(**given | change)

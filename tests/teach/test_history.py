@@ -107,3 +107,11 @@ def test_other_json_is_refused() -> None:
     for text in ("{}", "[1]", '{"schema": "other/1"}'):
         with pytest.raises(ValueError, match="this is no record of a run"):
             History.from_json(text)
+
+
+def test_printed_it_is_one_line() -> None:
+    history = full()
+    assert repr(history) == "History(adam, 2 updates, loss inf → nan, nan)"
+    walk = record(2.0, meta={"optimizer": "SGD", "task": "bowl"})
+    assert str(walk) == "History(SGD on bowl, 1 update, loss 2 → 2, ok)"
+    assert str(History()) == "History(0 updates, ok)"

@@ -289,6 +289,14 @@ def test_the_map_of_characters_is_dark_where_the_loss_is_high() -> None:
     text = landscape("ravine", history=history, grid=25).to_text(most=9)
     assert len(text.splitlines()) == 9
     assert text.splitlines()[1].startswith("s ") and text.count("e ") == 1
+    assert text.count("·") > 2, "the path between"
+
+
+@pytest.mark.on("cpu")
+def test_printed_it_is_its_map_and_its_sentence() -> None:
+    found = landscape("plateau", grid=9)
+    assert str(found) == f"{found.to_text()}\n{found.sentence}"
+    assert repr(found) == f"Landscape(axes, 9 × 9 points: {found.sentence})"
 
 
 @pytest.mark.on("cpu")
@@ -306,6 +314,9 @@ def test_what_makes_no_landscape_is_refused() -> None:
         ("a function has axes of its own", ("bowl",), {"directions": "random"}),
         ("there is no surface 'bowel'. Did you mean 'bowl'?", ("bowel",), {}),
         ("known from its path", (lambda w: w.sum(),), {}),
+        ("a whole number, as in grid=25", (model, train), {"grid": 5.5}),
+        ("cannot be read again", (model, "digits"), {}),
+        ("cannot be read again", (model, iter([])), {}),
     ]
     for words, parts, options in cases:
         with pytest.raises(ValueError) as error:

@@ -246,6 +246,50 @@ def test_a_loss_that_rises_with_large_steps() -> None:
     assert "the loss rose 3 times running" in found[0].evidence
 
 
+def test_two_losses_may_share_a_network_that_one_of_them_moves() -> None:
+    maker, judge = nn.Linear(2, 4), nn.Linear(4, 1)
+    makes, judges = (optim.SGD(m.parameters(), lr=0.01) for m in (maker, judge))
+    with peace(judge, judges):
+        for _ in range(3):
+            fake = maker(tg.randn(8, 2))
+            judges.zero_grad()
+            F.mse_loss(judge(fake.detach()), tg.zeros(8, 1)).backward()
+            judges.step()
+            makes.zero_grad()
+            F.mse_loss(judge(fake), tg.ones(8, 1)).backward()
+            makes.step()
+
+
+def test_gradients_set_to_zero_before_the_step() -> None:
+    model = net()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    with expecting("step without new gradients", model, optimizer) as found:
+        for _ in range(2):
+            F.cross_entropy(model(batch()[0]), batch()[1]).backward()
+            optimizer.zero_grad(set_to_none=False)
+            optimizer.step()
+    assert found[0].evidence == "every gradient was set to 0 after the backward pass"
+
+
+def test_the_scheduler_steps_twice() -> None:
+    model = net()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    scheduler = lr_scheduler.ExponentialLR(optimizer, 0.9)
+    with expecting("scheduler before optimizer", model, optimizer, scheduler) as found:
+        for _ in range(3):
+            update(model, optimizer)
+            scheduler.step()
+            scheduler.step()
+    assert "moved twice in a row" in found[0].what
+
+
+def test_model_and_optimizer_in_the_wrong_order() -> None:
+    model = net()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(TypeError, match="the model is a SGD"), tg.lint(optimizer, model):  # type: ignore[arg-type]
+        pass
+
+
 # ---- the model --------------------------------------------------------------------------------
 
 
@@ -286,6 +330,23 @@ def test_dead_relus(hook: bool) -> None:
         for _ in range(25):
             update(model, optimizer)
     assert found[0].evidence == "100% of the relu after 0, in 20 batches"
+
+
+@pytest.mark.parametrize("relu", [lambda x: x.clip(0, None), lambda x: tg.maximum(x, 0)])
+def test_dead_units_of_a_relu_by_hand(relu: Callable[[tg.Tensor], tg.Tensor]) -> None:
+    model = net()
+    model[0].bias.data = model[0].bias.data - 50
+    with expecting("dead relu", model):
+        for _ in range(25):
+            relu(model[0](batch()[0]))
+
+
+@pytest.mark.filterwarnings("ignore:.*plain list")
+def test_layers_in_tuples_in_a_list() -> None:
+    model = net()
+    model.pairs = [(nn.Linear(4, 4), nn.ReLU())]
+    with expecting("layers in a plain list", model):
+        pass
 
 
 @pytest.mark.parametrize("make", [lambda: nn.Dropout(0.5), lambda: nn.BatchNorm1d(8)])
@@ -376,6 +437,20 @@ def test_a_column_against_a_row() -> None:
         distances.sum(axis=1)
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda p, y: (0.5 * (p - y) ** 2).mean(),
+        lambda p, y: ((p - y) ** 2).mean(axis=1).mean(),
+        lambda p, y: tg.norm(p - y),
+    ],
+)
+def test_a_difference_of_all_against_all_is_followed(loss: Callable[..., tg.Tensor]) -> None:
+    with expecting("(N, 1) against (N,)") as found:
+        loss(nn.Linear(4, 1)(batch()[0]), tg.zeros(16))
+    assert "gives (16, 16)" in found[0].evidence
+
+
 def test_where_nan_was_made() -> None:
     model = nn.Linear(4, 3)
     with expecting("not finite", model) as found, default_device().errstate(all="ignore"):
@@ -391,6 +466,7 @@ def test_an_infinite_gradient_is_told_where_the_operation_was_called() -> None:
         line = sys._getframe().f_lineno - 1
         y.sum().backward()
     assert found[0].what == f"test_lint.py:{line}: The gradient of sqrt makes an infinity."
+    assert found[0].evidence == "3 of 3 values; its input goes from 0 to 0"
 
 
 def test_nan_in_the_data() -> None:
@@ -512,6 +588,7 @@ def test_a_place_is_reported_once() -> None:
             F.cross_entropy(model(batch()[0]), batch()[1]).backward()
             optimizer.step()
         F.cross_entropy(model(batch()[0]), batch()[1]).backward()
+        optimizer.step()
 
 
 def test_the_device_is_as_before_also_after_an_error() -> None:

@@ -34,9 +34,9 @@ def swept(ends: dict[float, History]) -> Sweep:
 def test_on_the_ravine_the_limit_is_two_over_the_curvature() -> None:
     rates = [0.001, 0.05, 0.2, 0.45, 0.55, 1.0]
     sweep = lr_sweep(lambda lr, seed: trace("ravine", None, "sgd", 60, lr=lr), rates, seeds=1)
-    assert sweep.verdicts == ["too low", "good", "good", "good", "too high", "too high"]
-    assert sweep.good == (0.05, 0.45) and sweep.suggestion == 0.45
-    assert sweep.sentence == "The good range spans 0.05 … 0.45; the best of it is 0.45."
+    assert sweep.verdicts == ["too low", "too low", "good", "good", "too high", "too high"]
+    assert sweep.good == (0.2, 0.45) and sweep.suggestion == 0.45
+    assert sweep.sentence == "The good range spans 0.2 … 0.45; the best of it is 0.45."
     assert sweep.words(3) == "the best of these" and sweep.words(5) == "diverged"
     assert math.isinf(sweep.loss[5]) and sweep.accuracy is None
 
@@ -117,6 +117,31 @@ def test_where_no_rate_works_it_says_on_which_side_to_look() -> None:
     assert high.verdicts == ["too high", "too high"]
     assert high.sentence == "No rate brought the loss down. Try lower ones."
     assert high.words(0) == "ended no lower than it began"
+
+
+@pytest.mark.on("cpu")
+def test_towards_a_known_minimum_the_way_is_measured_in_decades() -> None:
+    rates = [1e-4, 1e-3, 3e-3, 0.1]
+    sweep = lr_sweep(lambda lr, seed: trace("rosenbrock", None, "sgd", 100, lr=lr), rates, 1)
+    assert sweep.in_decades
+    assert sweep.verdicts == ["too low", "too low", "good", "too high"]
+    assert "% as many decades as the best" in sweep.words(0)
+    fall = lr_sweep(lambda lr, seed: trace("saddle", None, "sgd", 100, lr=lr), [0.01, 0.1], 1)
+    assert fall.sentence.startswith("This surface has no lowest point")
+
+
+@pytest.mark.on("cpu")
+def test_losses_below_zero_are_swept_and_drawn() -> None:
+    def run(lr: float, seed: int) -> History:
+        return trace(lambda w: ((w - 1) ** 2).sum() - 20, [3.0, 2.0], "sgd", 60, lr=lr)
+
+    sweep = lr_sweep(run, [1e-5, 0.1, 1.1], 1)
+    assert sweep.start < 0 and sweep.verdicts == ["too low", "good", "too high"]
+    assert sweep.words(0) == "hardly moved"
+    assert len(set(sweep.sparklines)) >= 2
+    lines = str(sweep).splitlines()
+    assert len(lines) == 5 and "good" in lines[2] and lines[-1] == sweep.sentence
+    assert repr(sweep) == f"Sweep(3 rates: {sweep.sentence})"
 
 
 @pytest.mark.host

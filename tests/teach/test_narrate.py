@@ -1,11 +1,14 @@
 """A narrated backward pass is a backward pass, and what it says is what happens."""
 
+import ast
+
 import numpy as np
 import pytest
 
 import tinygrad_opt as tg
 from tinygrad_opt import Tensor, ops
 from tinygrad_opt.teach.examples import EXAMPLES
+from tinygrad_opt.teach.explain.formula import Writer
 from tinygrad_opt.teach.narrate import derivative_text, narrate
 from tinygrad_opt.teach.places import Places
 
@@ -38,12 +41,12 @@ def test_every_node_says_what_came_and_what_it_sends(capsys):
     assert lines[0] == "loss = 9.14112, backwards:"
     first, second, third = (line for line in lines if line[:3].strip().isdigit())
     assert first.startswith("  1  add       test_narrate.py:")
-    assert first.endswith("g () of norm 1   (here it begins: the gradient is 1)")
-    assert second.endswith("g () of norm 1   (newest of 2 waiting; its user has sent)")
+    assert first.endswith("g 1   (here it begins: the gradient is 1)")
+    assert second.endswith("g 1   (newest of 2 waiting; its user has sent)")
     assert third.endswith("(alone; its user has sent)")
-    assert "       d/dx = g·cos(x)  → x: () of norm 0.99" in lines
-    assert "       d/da = g·b  → x: () of norm 3" in lines
-    assert lines[-1] == "x.grad () has norm 5.01"
+    assert "       d/dx = g·cos(x)  → x: −0.99" in lines
+    assert "       d/da = g·b  → x: 3" in lines
+    assert lines[-1] == "x.grad: 5.01"
 
 
 def test_a_node_waits_until_all_its_users_have_sent():
@@ -85,6 +88,51 @@ def test_errors_are_those_of_backward():
         narrate(Tensor([1.0, 2.0], requires_grad=True) * 2)
     with pytest.raises(TypeError, match="the function returned a int"):
         narrate(lambda: 3)
+    for wrong in ("x", 3):
+        with pytest.raises(TypeError, match=r"narrate: the loss is a (str|int)\. Pass a Tensor"):
+            narrate(wrong)
+
+
+@pytest.mark.parametrize("rows", [5, 64, 1000])
+def test_a_classifier_is_told_to_the_bit(rows):
+    labels = Tensor(np.arange(rows) % 7)
+    gradients = []
+    for told in (False, True):
+        tg.manual_seed(1)
+        model = tg.nn.Linear(4, 7)
+        loss = tg.nn.functional.cross_entropy(model(tg.randn(rows, 4)), labels)
+        if told:
+            visits = narrate(loss, show=False).visits
+            assert [visit.shape for visit in visits] == [(), (rows, 7)]
+            assert visits[0].arrived == 1 and visits[0].sent[0].norm == visits[1].arrived
+        else:
+            loss.backward()
+        gradients.append([p.grad.data for p in model.parameters()])
+    for one, other in zip(*gradients, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_rows_named_twice_add_up():
+    table = tg.nn.Embedding(5, 2, sparse=True)
+    text = str(narrate(table(Tensor(np.array([1, 1, 3]))).sum(), show=False))
+    assert text.splitlines()[-1].endswith(".grad: (5, 2) of norm 3.162")  # √(2² + 2² + 1 + 1)
+    assert "(5, 2) of norm 2.449" not in text
+
+
+def test_few_numbers_are_shown_themselves_and_leaves_without_a_name_by_number():
+    a, b = (Tensor(np.array(x), requires_grad=True) for x in ([1.0, -2.0], [3.0]))
+    told = narrate((ops.concatenate([a, b]) ** 2).sum(), show=False)
+    lines = str(told).splitlines()
+    assert "       d/dinput[0] = cut(g, …)  → leaf 1: (2,) = [2, −4]" in lines
+    assert "       d/dinput[1] = cut(g, …)  → leaf 2: (1,) = [6]" in lines
+    assert lines[-2:] == ["leaf 1.grad: (2,) = [2, −4]", "leaf 2.grad: (1,) = [6]"]
+
+
+def test_a_product_of_matrices_is_no_inner_product():
+    scope = {"a": np.eye(2), "b": np.ones(2)}
+    product, inner = (ast.parse(text, mode="eval").body for text in ("a.dot(a)", "b.dot(b)"))
+    assert Writer(scope).write(product) == "a a"
+    assert Writer(scope).write(inner) == "⟨b, b⟩"
 
 
 def test_the_text_of_a_derivative_is_that_of_the_table():

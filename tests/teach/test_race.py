@@ -11,6 +11,7 @@ import pytest
 
 from tests.helpers import host
 from tinygrad_opt import optim
+from tinygrad_opt.random_numbers import generator, manual_seed
 from tinygrad_opt.teach import SURFACES, History, Race, race
 from tinygrad_opt.teach.race import NetworkTask, SurfaceTask, get_task
 
@@ -112,7 +113,7 @@ def test_everybody_tries_the_same_rates_and_the_common_one_among_them() -> None:
 def test_networks_are_tuned_on_examples_and_a_seed_that_are_not_reported() -> None:
     task = get_task("iris")
     assert isinstance(task, NetworkTask)
-    assert [len(part) for part in (task.train, task.validation, task.test)] == [96, 24, 30]
+    assert [len(part) for part in (*task.splits[0], task.test)] == [96, 24, 30]
     seen: list[tuple[float, bytes]] = []
 
     def watched(params: Any, lr: float) -> optim.Optimizer:
@@ -121,9 +122,9 @@ def test_networks_are_tuned_on_examples_and_a_seed_that_are_not_reported() -> No
         return optim.SGD(params, lr=lr)
 
     race("iris", {"watched": watched}, lr=0.5, tune=2, grid=(0.1, 1.0), seeds=2, evaluations=4)
-    tuning, reported = seen[2:5], [*seen[:2], *seen[5:]]
-    assert [lr for lr, _ in tuning] == [0.1, 0.5, 1.0]
-    assert len({weights for _, weights in tuning}) == 1
+    tuning, reported = seen[2:11], [*seen[:2], *seen[11:]]
+    assert [lr for lr, _ in tuning] == [0.1] * 3 + [0.5] * 3 + [1.0] * 3
+    assert len({weights for _, weights in tuning}) == 3
     assert not {weights for _, weights in tuning} & {weights for _, weights in reported}
     assert len({weights for _, weights in reported}) == 2
 
@@ -144,7 +145,7 @@ def test_too_close_to_call_is_said() -> None:
     twins = {"one": "sgd", "other": lambda params, lr: optim.SGD(params, lr=lr)}
     found = race("iris", twins, tune=1, seeds=2, evaluations=6)
     assert found.ranks("common") == {"one": 1, "other": 1}
-    assert "one and other win: " in found.verdict
+    assert "wins" not in found.verdict and "win:" not in found.verdict
     assert "one and other are too close to call: their ranges overlap." in found.verdict
 
 
@@ -199,9 +200,10 @@ def test_one_that_cannot_run_says_why_and_the_others_go_on() -> None:
         "bowl", {"broken": broken, "sophiag": "sophiag", "sgd": "sgd"}, tune=2, evaluations=5
     )
     assert found.racers["broken"].sentence == "out of luck"
-    assert "sophiag does not run: trace: SophiaG needs logits" in found.verdict
+    assert "sophiag cannot run: trace: SophiaG needs logits" in found.verdict
     assert found.ranks("common") == {"sgd": 1}
     assert found.table()[0]["at lr 0.1"] == found.table()[0]["time"] == "–"
+    assert [row["lost"] for row in found.table()] == ["cannot run", "cannot run", "1 of 3"]
 
 
 def test_one_that_fails_at_some_rates_runs_at_the_others() -> None:
@@ -212,7 +214,7 @@ def test_one_that_fails_at_some_rates_runs_at_the_others() -> None:
 
     found = race("bowl", {"fragile": fragile}, tune=2, grid=(0.01, 1.0), evaluations=9)
     racer = found.racers["fragile"]
-    assert (racer.common, racer.lr, racer.diverged) == ([], 0.01, 2)
+    assert (racer.common, racer.lr, racer.diverged, racer.failed) == ([], 0.01, 0, 2)
     assert found.ranks("tuned") == {"fragile": 1}
     assert "fragile fails at some rates: lr 1 is beyond me" in found.verdict
 
@@ -314,3 +316,44 @@ def test_what_makes_no_race_is_refused_in_a_sentence() -> None:
     for wrong in ({"lr": 0.0}, {"tune": 0}, {"seeds": 0}, {"grid": (1.0, 0.1)}, {"seed": -1}):
         with pytest.raises(ValueError, match="make no race"):
             race("bowl", ["sgd"], **wrong)
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "says"),
+    [
+        ("rosenbrock", {"start": [3.0]}, "rosenbrock takes 2 numbers, not 1"),
+        ("rosenbrock", {"hidden": (3,)}, "hidden is an option of data sets"),
+        ("iris", {"start": [3.0]}, "start is an option of surfaces"),
+        ("iris", {"target": math.nan}, "target is nan"),
+        ("iris", {"target": -1.0}, "target is -1.0"),
+        ("saddle", {"target": 0.1}, "the minimum, which is not known of saddle"),
+    ],
+)
+def test_options_that_the_task_does_not_have_are_refused(
+    task: str, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        race(task, ["sgd"], **options)
+
+
+def test_an_option_that_nobody_has_is_refused_with_the_nearest() -> None:
+    with pytest.raises(TypeError, match=r"no option 'hiden'\. Did you mean 'hidden'"):
+        race("iris", ["sgd"], hiden=(3,))
+
+
+def test_a_race_leaves_the_random_numbers_as_they_were() -> None:
+    manual_seed(3)
+    race("iris", ["sgd"], tune=1, seeds=2, evaluations=4)
+    drawn = generator().random()
+    manual_seed(3)
+    assert drawn == generator().random()
+
+
+def test_a_rate_is_said_to_suit_only_where_the_reported_runs_confirm_it() -> None:
+    def stubborn(params: Any, lr: float) -> optim.Optimizer:
+        return optim.SGD(params, lr=0.1)
+
+    found = race("iris", {"stubborn": stubborn}, tune=3, seeds=2, evaluations=12)
+    row = found.table()[0]
+    assert row["lr"].endswith("(unsure)") or found.racers["stubborn"].lr == found.lr
+    assert "times too" not in found.verdict

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tinygrad_opt as tg
 from tinygrad_opt import optim
 from tinygrad_opt.optim import OPTIMIZERS
 from tinygrad_opt.teach import SURFACES, History, get_surface, trace
@@ -123,5 +124,27 @@ def test_what_cannot_walk_is_refused_in_a_sentence() -> None:
         trace(lambda w: w.sum(), None, "sgd")
     with pytest.raises(TypeError, match="lr go with an optimizer by its name"):
         trace("bowl", None, lambda p: optim.SGD(p), lr=0.1)
-    with pytest.raises(ValueError, match="take 1 or more"):
-        trace("bowl", None, "sgd", 0)
+    for counts in ({"steps": 0}, {"steps": 2.5}, {"steps": "3"}, {"every": 0}, {"evaluations": 0}):
+        with pytest.raises(ValueError, match="take whole numbers, 1 or more"):
+            trace("bowl", None, "sgd", **counts)
+
+
+def test_of_a_long_walk_each_kth_update_can_be_kept() -> None:
+    whole, kept = (trace("ravine", None, "adam", 25, every=k, lr=0.1) for k in (1, 10))
+    assert kept.step.tolist() == [0, 10, 20]
+    assert kept.w is not None and whole.w is not None
+    assert kept.w.tolist() == whole.w[::10].tolist()
+    assert kept.final_w is not None and whole.final_w is not None
+    assert kept.final_w.tolist() == whole.final_w.tolist()
+    lost = trace("rosenbrock", None, "sgd", 50, every=10, lr=0.1)
+    assert (lost.status, lost.stopped_at) == ("diverged", 2)
+
+
+def test_random_numbers_go_on_as_if_there_had_been_no_walk() -> None:
+    drawn = []
+    for walks in (False, True):
+        tg.manual_seed(7)
+        if walks:
+            trace("bowl", None, "sgld", 5, seed=1)
+        drawn.append((tg.rand(4).tolist(), tg.nn.functional.dropout(tg.ones(40)).tolist()))
+    assert drawn[0] == drawn[1]

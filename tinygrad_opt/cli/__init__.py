@@ -7,6 +7,7 @@ interrupted. Errors are one sentence on stderr; ``--debug`` shows where they com
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 
@@ -28,8 +29,8 @@ from . import (
     step,
     train,
 )
-from .console import Console
-from .files import KINDS, look_ahead
+from .console import Console, close_stdout
+from .files import look_ahead, named_files
 
 COMMANDS = (
     step,
@@ -46,6 +47,8 @@ COMMANDS = (
     data,
     doctor,
 )
+
+LONGEST, SHORTENED = 1000, 300  # characters of an error
 
 WELCOME = """tinygrad_opt {version}: learn, teach and use optimization.
 
@@ -67,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"tinygrad_opt {__version__}")
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    shared.add_argument("--quiet", action="store_true", help="the result only: no progress")
     shared.add_argument("--no-color", action="store_true", help="plain text (as with NO_COLOR=1)")
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = whole.add_subparsers(dest="command", metavar="COMMAND")
@@ -87,20 +91,24 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     whole = parser()
+    words = sys.argv[1:] if argv is None else argv
     try:
-        arguments = whole.parse_args(argv)
+        arguments = whole.parse_args(_marked(words))
     except SystemExit as end:  # argparse has said why
-        if end.code and (hint := _mistyped(sys.argv[1:] if argv is None else argv)):
+        if end.code and (hint := _mistyped(words)):
             print(hint, file=sys.stderr)
         return int(end.code or 0)
     if arguments.command is None:
         print(WELCOME.format(version=__version__))
         whole.print_help()
         return 0
+    files = named_files(arguments).values()
     console = Console(
         as_json=arguments.json,
         color=not arguments.no_color,
-        to_stdout="-" in (getattr(arguments, kind, None) for kind in KINDS),
+        to_stdout="-" in files,
+        files=any(name != "-" for name in files),
+        quiet=arguments.quiet,
     )
     try:
         look_ahead(arguments)
@@ -110,13 +118,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.note("Interrupted.")
         return 130
     except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
-        sys.stderr.close()
+        close_stdout()
         return 0
     except Exception as error:
         if arguments.debug:
             raise
         console.note(f"error: {_sentence(error)}")
         return 2
+
+
+def _marked(words: Sequence[str]) -> list[str]:
+    """The words with a space before values such as -3,2 and -x**2: argparse takes them for flags.
+
+    Flags are --long, or -h; what is typed as -lr is left to argparse, which says what it thinks.
+    """
+    return [f" {word}" if re.match(r"-(?!-|h$|[a-z]{2,}$).", word) else word for word in words]
 
 
 def _mistyped(words: Sequence[str]) -> str:
@@ -133,5 +149,13 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, UnicodeEncodeError):
         return f"{error}. Set PYTHONIOENCODING=utf-8 for this terminal."
     known = (ValueError, TypeError, RuntimeError, OSError, ImportError)
-    text = " ".join(str(error).split())
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "rich":
+        return "rich is missing, which tinygrad_opt needs: pip install rich"
+    text = _short(" ".join(str(error).split()))
     return text if isinstance(error, known) else f"{type(error).__name__}: {text}. See --debug."
+
+
+def _short(text: str) -> str:
+    """A sentence without the middle of what somebody has pasted into it."""
+    half = SHORTENED // 2
+    return text if len(text) <= LONGEST else f"{text[:half]} … {text[-half:]}"

@@ -53,25 +53,25 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             }
             for visit in told.visits
         ]
-        console.document({"example": arguments.example, "visits": visits})
+        python = _in_python(arguments.example, arguments.seed)
+        console.document({"example": arguments.example, "visits": visits, "python": python})
     else:
-        _report(arguments, console, example.sentence, str(told))
+        console.line(f"{example.sentence}\n")
+        console.line(str(told))
+        console.python(_in_python(arguments.example, arguments.seed))
     write(console, arguments, csv=lambda: table(visit_rows))
     return 0
 
 
-def _report(arguments: argparse.Namespace, console: Console, sentence: str, told: str) -> None:
-    console.line(f"{sentence}\n")
-    console.line(told)
-    console.python(
-        "\n".join(
-            [
-                "import tinygrad_opt as tg",
-                "from tinygrad_opt.teach import narrate",
-                "from tinygrad_opt.teach.examples import get_example",
-                "",
-                f"tg.manual_seed({arguments.seed})",
-                f"narrate(lambda: get_example({arguments.example!r}).build()[0])",
-            ]
-        )
+def _in_python(example: str, seed: int) -> str:
+    """The lines that say the same."""
+    return "\n".join(
+        [
+            "import tinygrad_opt as tg",
+            "from tinygrad_opt.teach import narrate",
+            "from tinygrad_opt.teach.examples import get_example",
+            "",
+            f"tg.manual_seed({seed})",
+            f"narrate(lambda: get_example({example!r}).build()[0])",
+        ]
     )

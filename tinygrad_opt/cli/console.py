@@ -14,12 +14,21 @@ from ..teach.export import strict_json
 class Console:
     """Results go to stdout, everything else to stderr; with ``to_stdout`` only a file's content is.
 
+    Where ``files`` are to be written, a reader of stdout who leaves early does not stop the work.
     rich is imported when the first table or bar is drawn. Colour and moving bars are for terminals;
     NO_COLOR and TERM=dumb are respected. A bar takes 78 columns or fewer.
     """
 
-    def __init__(self, as_json: bool = False, color: bool = True, to_stdout: bool = False) -> None:
+    def __init__(
+        self,
+        as_json: bool = False,
+        color: bool = True,
+        to_stdout: bool = False,
+        files: bool = False,
+        quiet: bool = False,
+    ) -> None:
         self.as_json, self.for_people = as_json, not as_json and not to_stdout
+        self.files, self.quiet = files, quiet
         self.color = color and not os.environ.get("NO_COLOR")
 
     @property
@@ -34,11 +43,14 @@ class Console:
     def line(self, text: str = "") -> None:
         """A line of the result; nothing where the result is for programs."""
         if self.for_people:
-            print(text, flush=True)
+            with self._reader():
+                print(text)
 
-    def python(self, code: str) -> None:
-        """The Python call, or lines, that do what the command did."""
-        self.line(f"\nin Python:\n\n{code}" if "\n" in code else f"in Python: {code}")
+    def python(self, code: str, aside: bool = False) -> None:
+        """The Python call, or lines, that do what the command did; ``aside``: on stderr."""
+        text = f"\nin Python:\n\n{code}" if "\n" in code else f"in Python: {code}"
+        if not self.quiet:
+            self.note(text.lstrip()) if aside else self.line(text)
 
     def written(self, path: Any) -> None:
         """Where a file is; no result, where the result is for programs."""
@@ -46,7 +58,8 @@ class Console:
 
     def document(self, content: Any) -> None:
         """The result as strict JSON, the only thing on stdout."""
-        print(strict_json(content, indent=2))
+        with self._reader():
+            print(strict_json(content, indent=2))
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[Any]], whole: Sequence[str] = ()
@@ -64,12 +77,13 @@ class Console:
             table.add_column(column, justify=justify, overflow="fold", no_wrap=column in whole)
         for row in rows:
             table.add_row(*(number(cell) for cell in row))
-        self._rich().print(table)
+        with self._reader():
+            self._rich().print(table)
 
     @contextlib.contextmanager
     def bar(self, total: int) -> Iterator[Any]:
         """A progress bar, as a function of (done, words); None where it would not move."""
-        if not (self.for_people and self.is_terminal and total):
+        if self.quiet or not (self.for_people and self.is_terminal and total):
             yield None
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -79,15 +93,33 @@ class Console:
             task = progress.add_task("", total=total)
             yield lambda done, words: progress.update(task, completed=done, description=words)
 
+    @contextlib.contextmanager
+    def _reader(self) -> Iterator[None]:
+        """Somebody who reads what is printed, `head` perhaps, and may leave."""
+        try:
+            yield
+            sys.stdout.flush()
+        except BrokenPipeError:
+            close_stdout()
+            if not self.files:
+                raise
+
     def _rich(self) -> Any:
         from rich.console import Console as Rich
 
         options: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
         if not self.is_terminal:
-            options |= {"width": 100, "no_color": True}
+            columns = os.environ.get("COLUMNS", "")
+            options |= {"width": int(columns) if columns.isdecimal() else 100, "no_color": True}
         elif not self.color:
             options |= {"color_system": None}
         return Rich(**options)
+
+
+def close_stdout() -> None:
+    """Let what is printed from now on go nowhere."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def number(value: Any) -> str:

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.action == "fetch":
         found = [str(path) for path in fetch(arguments.name)]
     elif arguments.action == "verify":
-        found = verify()
+        found = [f"{name} ok" for name in verify()] if not console.as_json else verify()
     else:
         found = [str(cache_folder())]
     if console.as_json:

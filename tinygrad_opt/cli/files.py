@@ -24,6 +24,23 @@ KINDS = {
 }
 
 
+ENDINGS = {"csv": (".csv", ".txt"), "html": (".html", ".htm")}  # of the others: their own name
+
+
+def at_least(least: float, flag: str, value: Any) -> Any:
+    """The value of a flag; ValueError where it is less, or nan."""
+    if not value >= least:
+        raise ValueError(f"{flag} is {value}; it has to be at least {least}.")
+    return value
+
+
+def at_most(most: int, flag: str, value: int) -> int:
+    """The value of a flag; ValueError where it is more than anybody can wait for."""
+    if value > most:
+        raise ValueError(f"{flag} is {value}; it goes up to {most:,}.")
+    return value
+
+
 def add_seed(parser: argparse.ArgumentParser) -> None:
     """--seed."""
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all random draws (0)")
@@ -38,18 +55,41 @@ def add_files(parser: argparse.ArgumentParser, *kinds: str) -> None:
 def look_ahead(arguments: argparse.Namespace) -> None:
     """See, before any work, that the files can be written and that what draws them is installed.
 
-    OSError and ImportError, as sentences, otherwise.
+    OSError, ImportError and, for flags that contradict each other, ValueError, as sentences.
     """
-    for kind in KINDS:
-        name = getattr(arguments, kind, None)
-        if name is None:
-            continue
+    at_least(0, "--seed", getattr(arguments, "seed", 0))
+    files = named_files(arguments)
+    on_stdout = ["--json"] if arguments.json else []
+    on_stdout += [f"--{kind} -" for kind, name in files.items() if name == "-"]
+    if len(on_stdout) > 1:
+        raise ValueError(
+            f"{' and '.join(on_stdout)} both want stdout, which holds one result; name a file."
+        )
+    for kind, name in files.items():
+        _check_ending(kind, name)
         for package in PACKAGES.get(kind, ()):
             if importlib.util.find_spec(package) is None:
                 raise missing({"PIL": "Pillow"}.get(package, package))
         folder = Path(name).parent
         if name != "-" and not (os.access(folder, os.W_OK) and folder.is_dir()):
             raise OSError(f"cannot write {name}: name a file in a folder that you may write into.")
+
+
+def named_files(arguments: argparse.Namespace) -> dict[str, str]:
+    """The files that were asked for, by their kinds; "-" is stdout."""
+    named = {kind: getattr(arguments, kind, None) for kind in KINDS}
+    return {kind: name for kind, name in named.items() if name is not None}
+
+
+def _check_ending(kind: str, name: str) -> None:
+    """ValueError where the name promises another kind of file."""
+    endings = ENDINGS.get(kind, (f".{kind}",))
+    if name == "-" and kind in ("png", "gif"):
+        raise ValueError(f"--{kind} is '-', and a picture is no text; name a file.")
+    if Path(name).suffix.lower() not in ("", *endings):
+        raise ValueError(
+            f"--{kind} is {name!r}; what it writes is {kind.upper()}, so end it in {endings[0]}."
+        )
 
 
 def write(console: Console, arguments: argparse.Namespace, **makers: Callable[[], Any]) -> None:
@@ -67,6 +107,7 @@ def write(console: Console, arguments: argparse.Namespace, **makers: Callable[[]
         content = make()
         if name == "-" and isinstance(content, str):
             sys.stdout.write(content)
+            sys.stdout.flush()
             continue
         path = Path(name)
         try:

@@ -11,13 +11,13 @@ from ..gradcheck_report import Report, Slope
 from ..teach.checks import BROKEN, CHECKS, Check, get_check
 from ..teach.export import table
 from .console import Console, number
-from .files import add_files, add_seed, write
+from .files import add_files, add_seed, at_least, write
 
 NAME = "gradcheck"
 HELP = "hold derivatives against differences of the values; see what a wrong one looks like"
 EPILOG = f"""examples:
   tinygrad-opt gradcheck --example linear
-  tinygrad-opt gradcheck --broken transpose      exit code 1, and what the ratio tells
+  tinygrad-opt gradcheck --broken transpose      exit code 1, and where the two part
   tinygrad-opt gradcheck --broken softmax_x7
 
 right:
@@ -44,11 +44,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     """Compare and report; exit code 1 where the two ways disagree."""
     name = arguments.broken or arguments.example or "linear"
     check = get_check(name)
-    if arguments.order < 1:
-        raise ValueError(f"--order is {arguments.order}; it has to be at least 1.")
+    at_least(1, "--order", arguments.order)
+    at_least(0, "--rows", arguments.rows)
     flags = {"order": arguments.order, "seed": arguments.seed}
     report = gradcheck(check.f, *check.inputs(), **flags, raise_exception=False)
-    document = _document(name, report)
+    document = _document(name, report) | {"python": _in_python(name, arguments)}
     if console.as_json:
         console.document(document)
     else:
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         )
         _table(check, report, arguments, console)
         console.line(report.text)
-        console.python(_in_python(name, arguments))
+        console.python(document["python"])
     write(console, arguments, csv=lambda: table(document["slopes"]))
     return int(not report.ok)
 
@@ -72,7 +72,7 @@ def _table(check: Check, report: Report, arguments: argparse.Namespace, console:
     columns = ["element", "by backward", "by difference", "ratio", "verdict"]
     rows = [
         [_element(names, s), s.analytic + 0.0, s.numeric + 0.0, _ratio(s), _verdict(s)]
-        for s in slopes[: max(0, arguments.rows)]
+        for s in slopes[: arguments.rows]
     ]
     console.table(columns, rows, whole=columns)
     more = len(slopes) - len(rows)

@@ -56,17 +56,17 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     graph = read(loss, arguments.max_nodes)
     boxes = [asdict(box) for box in graph.boxes.values()]
     if console.as_json:
-        drawn = {"format": arguments.format, "text": drawing, "notes": graph.notes}
+        drawn: dict[str, Any] = {"format": arguments.format, "text": drawing, "notes": graph.notes}
+        drawn["python"] = _in_python(arguments)
         console.document({"example": arguments.example, "boxes": boxes, **drawn})
     elif arguments.svg is None or arguments.format != "svg":
         if arguments.format == "text":
             console.line(f"{example.sentence}\n")
         console.line(drawing.rstrip("\n"))
     write(console, arguments, csv=lambda: table(boxes), svg=lambda: str(to_svg(loss, **flags)))
-    if arguments.format == "text" or arguments.svg is not None:
-        console.python(_in_python(arguments))
-    else:  # where the drawing alone may stand in a file
-        console.note(f"in Python:\n\n{_in_python(arguments)}")
+    # what stands beside a drawing in a format for programs must not get into its file
+    alone = arguments.format != "text" and arguments.svg is None
+    console.python(_in_python(arguments), aside=alone and not console.as_json)
     return 0
 
 

@@ -108,9 +108,11 @@ def _train(arguments: argparse.Namespace, kind: str) -> Walked:
         f"found = landscape(model, train, history=history{_in_python(options)})",
         "print(found.sentence)",
     ]
-    code = recipe.in_python(", snapshots=True", "", then, ("evaluate", "fit", "landscape"))
+    whole = recipe.in_python(", snapshots=True", "", then, ("fit", "landscape"))
+    lines = [line for line in whole.splitlines() if not line.strip().startswith("print(evaluate(")]
+    code, epochs = "\n".join(lines), f"{recipe.epochs} epoch{'s' * (recipe.epochs != 1)}"
     sizes, rates = "-".join(map(str, recipe.sizes)), _rate(recipe.options)
-    title = f"{recipe.train.name} {sizes}, {arguments.optimizer}{rates}, {recipe.epochs} epochs"
+    title = f"{recipe.train.name} {sizes}, {arguments.optimizer}{rates}, {epochs}"
     return history, found, title, code
 
 
@@ -121,7 +123,8 @@ def _walk(arguments: argparse.Namespace, name: str, kind: str) -> Walked:
     entry, options = get_optimizer(arguments.optimizer), _options(arguments, kind)
     history = trace(name, None, entry, arguments.steps, seed=arguments.seed, **own)
     found = landscape(name, history=history, **options)
-    title = f"{name}, {arguments.optimizer}{_rate({**entry.defaults, **own})}, {len(history)} steps"
+    steps = f"{len(history)} step{'s' * (len(history) != 1)}"
+    title = f"{name}, {arguments.optimizer}{_rate({**entry.defaults, **own})}, {steps}"
     walk = f"{name!r}, None, {arguments.optimizer!r}, {arguments.steps}, seed={arguments.seed}"
     code = [
         "from tinygrad_opt.teach import landscape, trace",
@@ -146,7 +149,7 @@ def _report(console: Console, history: History, found: Landscape, title: str, co
         console.table([found.plane.names[0], "loss"], rows)
     else:
         console.line(f"\nacross: {found.plane.names[0]}, up: {found.plane.names[1]}")
-        console.line("the darker the higher; s start, e end\n")
+        console.line("the darker the higher; s start, · path, e end\n")
         console.line(found.to_text())
     if history.status != "ok":
         console.line(f"\nstatus of the training: {history.status}")

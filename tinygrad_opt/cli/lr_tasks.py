@@ -19,7 +19,7 @@ class Walks:
         self.entry = get_optimizer(words.optimizer)
         flags = {name: getattr(words, name) for name in ("momentum", "weight_decay")}
         self.options = {name: value for name, value in flags.items() if value is not None}
-        self.title = f"{name}: {words.steps} steps of {words.optimizer}"
+        self.title = f"{name}: {_count(words.steps, 'step')} of {words.optimizer}"
 
     def run(self, lr: float, seed: int) -> History:
         """A walk from the start of the surface."""
@@ -57,8 +57,9 @@ class Training:
         recipe = self.recipe(lr, words.seed)
         sizes = "-".join(map(str, recipe.sizes))
         self.title = (
-            f"{recipe.train.name}: {sizes}, {recipe.rule}, {recipe.epochs} epochs, "
-            f"{recipe.schedule}, {words.seeds} seeds from {words.seed}"
+            f"{recipe.train.name}: {sizes}, {recipe.rule}, "
+            f"{_count(recipe.epochs, 'epoch')}, {recipe.schedule}, "
+            f"{_count(words.seeds, 'seed')} from {words.seed}"
         )
 
     def recipe(self, lr: Any, seed: Any, **other: Any) -> Recipe:
@@ -124,6 +125,10 @@ class Training:
                 *body,
             ]
         )
+
+
+def _count(n: int, thing: str) -> str:
+    return f"{n} {thing}{'s' * (n != 1)}"
 
 
 def _rates_in_python(text: str) -> str:

@@ -10,23 +10,23 @@ from ..teach.export import table
 from ..teach.penalties import PENALTIES, Penalties, Trained, compare_penalties
 from ..teach.plot.penalties import penalties_figure
 from .console import Console
-from .files import write
+from .files import at_least, write
 from .recipe import Recipe, named
 
+SEEDS = 3  # of each, unless told otherwise
 NONE = {"l1": 0.0, "l2": 0.0, "dropout": 0.0}
 
 
 def compare(arguments: argparse.Namespace, console: Console) -> int:
     """Train, print the table and what it says; exit code 1 where a run diverged or met NaN."""
-    if arguments.seeds < 1:
-        raise ValueError(f"--seeds is {arguments.seeds}; it has to be at least 1.")
+    count = SEEDS if arguments.seeds is None else at_least(1, "--seeds", arguments.seeds)
     penalties = _penalties(arguments)
-    seeds = range(arguments.seed, arguments.seed + arguments.seeds)
+    seeds = range(arguments.seed, arguments.seed + count)
     recipe = _recipe(arguments, arguments.seed, NONE)
     title = f"{recipe}, {len(seeds)} seed{'s' * (len(seeds) > 1)}"
     if not arguments.quiet:
         console.line(f"{title}\n")
-    with console.bar(0 if arguments.quiet else len(penalties) * len(seeds)) as bar:
+    with console.bar(len(penalties) * len(seeds)) as bar:
         done = 0
 
         def run(seed: int, **settings: float) -> Trained:

@@ -44,9 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help="part of the first gap (1e-3), or accuracy (0.9)",
     )
-    add("--from", dest="start", metavar="W", help="start on a surface: 3,-2 or =-3,2")
-    add("--hidden", default="32", metavar="SIZES", help="hidden units of a network (32)")
-    add("--batch", type=int, default=32, metavar="SIZE", help="examples for one update (32)")
+    add("--from", dest="start", metavar="W", help="start on a surface: 3,-2 or -3,2")
+    add("--hidden", metavar="SIZES", help="hidden units of a network (32)")
+    add("--batch", type=int, metavar="SIZE", help="examples of a data set for one update (32)")
     add("--device", help="cpu, cuda or cuda:1 (what TINYGRAD_OPT_DEVICE says, or cpu)")
     add_seed(parser)
     add_files(parser, "csv", "png", "html", "gif")
@@ -93,7 +93,8 @@ def _names(arguments: argparse.Namespace, console: Console) -> list[str]:
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     """What `race` is told besides: what differs from its defaults."""
-    start = arguments.start and _numbers("--from", arguments.start)
+    start = None if arguments.start is None else _numbers("--from", arguments.start)
+    hidden = arguments.hidden and tuple(_numbers("--hidden", arguments.hidden, kind=int))
     options = {
         "lr": (arguments.lr, 0.1),
         "tune": (arguments.tune, 12),
@@ -102,8 +103,8 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
         "target": (arguments.target, None),
         "grid": (tuple(_numbers("--grid", arguments.grid, 2)), (1e-5, 10.0)),
         "start": (start, None),
-        "hidden": (tuple(_numbers("--hidden", arguments.hidden, kind=int)), (32,)),
-        "batch": (arguments.batch, 32),
+        "hidden": (hidden, None),
+        "batch": (arguments.batch, None),
         "seed": (arguments.seed, 0),
     }
     return {name: value for name, (value, default) in options.items() if value != default}
@@ -122,14 +123,37 @@ def _numbers(flag: str, text: str, count: int | None = None, kind: Any = float) 
 
 
 def _in_python(arguments: argparse.Namespace, names: list[str], options: dict[str, Any]) -> str:
-    """The lines that do the same."""
+    """The lines that do the same, pictures included."""
     task = repr(arguments.task)
     lines = ["from tinygrad_opt.teach import race"]
     if is_table(arguments.task):
         lines.append("from tinygrad_opt.data import read_csv")
         task = f"read_csv({task})"
     told = "".join(f", {name}={value!r}" for name, value in options.items())
-    return "\n".join([*lines, "", f"print(race({task}, {names!r}{told}))"])
+    files = {kind: getattr(arguments, kind) for kind in WRITTEN}
+    wanted = {kind: name for kind, name in files.items() if name not in (None, "-")}
+    lines += [imported for kind in wanted if (imported := WRITTEN[kind][0])]
+    lines += ["from pathlib import Path"] if set(wanted) - {"png"} else []
+    lines += ["", f"found = race({task}, {names!r}{told})", "print(found)"]
+    lines += [WRITTEN[kind][1].format(repr(name)) for kind, name in wanted.items()]
+    return "\n".join(lines)
+
+
+WRITTEN = {  # what makes each kind of file: the import, and the call
+    "csv": ("", "Path({}).write_text(found.to_csv(), encoding='utf-8')"),
+    "png": (
+        "from tinygrad_opt.teach.plot.race import race_figure",
+        "race_figure(found).savefig({}, dpi=144)",
+    ),
+    "html": (
+        "from tinygrad_opt.teach.plot.race_page import race_html",
+        "Path({}).write_text(race_html(found), encoding='utf-8')",
+    ),
+    "gif": (
+        "from tinygrad_opt.teach.plot.race_gif import race_gif",
+        "Path({}).write_bytes(race_gif(found))",
+    ),
+}
 
 
 def _report(found: Race, code: str, arguments: argparse.Namespace, console: Console) -> None:

@@ -16,7 +16,7 @@ from ..data import DATASETS, DataLoader, Dataset, load, prepare, read_csv
 from ..optim import OPTIMIZERS, AdamW, Entry, Muon, get_optimizer, lr_scheduler, split_matrices
 from ..optim.schedules import ALIASES, SCHEDULES, Schedule, parse
 from ..random_numbers import manual_seed
-from .files import add_seed
+from .files import add_seed, at_least
 
 # Good rates for networks of a few thousand weights, found on the digits: benchmarks/family.py.
 # fmt: off
@@ -33,6 +33,8 @@ STARTING_RATES = {
     "conjugategradient": 1.0, "newton": 1.0,
 }
 # fmt: on
+
+MOST_PARAMETERS = 10**8
 
 # Rules that look at the curvature of one loss, or at its sign from step to step.
 FULL_BATCH = {"LBFGS", "Rprop", "Newton", "ConjugateGradient"}
@@ -70,23 +72,23 @@ class Recipe:
 
     def __init__(self, words: argparse.Namespace) -> None:
         self.words = words
-        self.epochs = _at_least(1, "--epochs", words.epochs)
+        self.epochs = at_least(1, "--epochs", words.epochs)
         self.entry = get_optimizer(words.optimizer)
         default = "full" if self.entry.kind.__name__ in FULL_BATCH else "32"
         self.batch = _batch(words.batch or default)
-        seed = _at_least(0, "--seed", words.seed)
-        _at_least(0, "--l1", words.l1)
-        _at_least(0, "--l2", words.l2)
+        at_least(0, "--l1", words.l1)
+        at_least(0, "--l2", words.l2)
         self.train, self.test = prepare(_dataset(words))
-        self.batches = DataLoader(self.train, batch_size=self.batch, seed=seed)
-        manual_seed(seed)
+        self.batches = DataLoader(self.train, batch_size=self.batch, seed=words.seed)
+        manual_seed(words.seed)
         self.sizes = [self.train.n_features, *_hidden(words.hidden), self.train.n_outputs]
+        _check_size(self.sizes)
         self.model = nn.Sequential(*_layers(self.sizes, words.dropout))
         self.options = _options(self.entry, words)
         self.optimizer = self._optimizer()
         updates = self.epochs * len(self.batches)
         shape = "constant" if self.rule in CONSTANT_RATE else "cosine"
-        warmup = _at_least(0, "--warmup", words.warmup)
+        warmup = at_least(0, "--warmup", words.warmup)
         self.schedule = _schedule(words.schedule or shape, warmup, updates)
         self.scheduler = lr_scheduler.ScheduleLR(self.optimizer, self.schedule)
 
@@ -206,15 +208,14 @@ def named(kind: Callable[..., Any], name: str, value: Any) -> Any:
 # ---- what words mean --------------------------------------------------------------------------
 
 
-def _at_least(least: int, flag: str, value: Any) -> Any:
-    if not value >= least:
-        raise ValueError(f"{flag} is {value}; it has to be at least {least}.")
-    return value
-
-
 def _dataset(words: argparse.Namespace) -> Dataset:
     noise = {} if words.noise is None else {"noise": words.noise}
     if not is_table(words.dataset):
+        if words.target is not None:
+            raise ValueError(
+                f"--target is {words.target!r}, a column of a table of one's own; {words.dataset} "
+                "has its own target. Leave it out."
+            )
         return load(words.dataset, **noise)
     if noise:
         raise ValueError("--noise is for toy sets, such as spiral; a table has its own.")
@@ -241,6 +242,16 @@ def _hidden(text: str) -> list[int]:
             f"--hidden is {text!r}; write sizes with commas, as in 64,32, or 0 for none."
         )
     return [int(part) for part in parts]
+
+
+def _check_size(sizes: list[int]) -> None:
+    """ValueError for a network with which nobody would get to the end of an epoch."""
+    parameters = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
+    if parameters > MOST_PARAMETERS:
+        raise ValueError(
+            f"--hidden makes a network of {parameters:,} parameters; it goes up to "
+            f"{MOST_PARAMETERS:,}. Take smaller layers."
+        )
 
 
 def _layers(sizes: list[int], dropout: float) -> list[nn.Module]:

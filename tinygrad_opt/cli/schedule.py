@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
+from typing import Any
 
 from ..optim.schedules import Schedule, parse
 from ..optim.schedules.plot import ENDLESS, shown
 from .console import Console
-from .files import add_files, write
+from .files import add_files, at_most, write
 
 NAME = "schedule"
 HELP = "show a schedule: its shape, and its values at the start, joins, the end and past it"
@@ -20,7 +21,7 @@ EPILOG = """examples:
 What there is, with formulas: tinygrad-opt list schedules
 in Python: print(repr(tg.optim.parse("warmup(100) >> cosine(900)")))"""
 
-MOST_JOINS = 8
+MOST_JOINS, MOST_STEPS = 8, 10_000_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,9 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Print the shape and the values that matter."""
     base = parse(arguments.expression)
-    steps = shown(base, arguments.steps)
+    steps = at_most(MOST_STEPS, "--steps", shown(base, arguments.steps))
     schedule = base if arguments.lr == 1 else arguments.lr * base
     rows = _rows(schedule, steps)
+    python = (
+        f"import tinygrad_opt as tg\n\nschedule = tg.optim.parse({str(schedule)!r})\n"
+        f"print(repr(schedule))\nprint([schedule(t) for t in {[t for t, *_ in rows]}])"
+    )
     if console.as_json:
         console.document(
             {
@@ -46,6 +51,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
                 "sparkline": schedule.sparkline(steps=steps),
                 "points": [{"step": t, "value": v, "where": words} for t, v, words in rows],
                 "values": schedule.values(steps),
+                "python": python,
             }
         )
     else:
@@ -54,18 +60,22 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         console.line(schedule.sparkline(steps=steps))
         console.line(f"{steps:,} steps, between {min(values):.4g} and {max(values):.4g}\n")
         console.table(["step", "value", ""], rows)
-        times = ", ".join(str(t) for t, *_ in rows)
-        console.python(
-            f"import tinygrad_opt as tg\n\nschedule = tg.optim.parse({str(schedule)!r})\n"
-            f"print(repr(schedule))\nprint([schedule(t) for t in ({times})])"
-        )
+        console.python(python)
     write(
         console,
         arguments,
         csv=lambda: "step,value\n" + "".join(f"{t},{schedule(t)!r}\n" for t in range(steps)),
-        png=lambda: schedule.plot(steps),
+        png=lambda: _picture(schedule, steps, arguments.lr),
     )
     return 0
+
+
+def _picture(schedule: Schedule, steps: int, lr: float) -> Any:
+    """Its picture; with a rate, the values are rates."""
+    figure = schedule.plot(steps)
+    if lr != 1:
+        figure.axes[0].set_ylabel("learning rate")
+    return figure
 
 
 def _rows(schedule: Schedule, steps: int) -> list[tuple[int, float, str]]:

@@ -16,7 +16,7 @@ from ..teach.explain import Explanation
 from ..teach.expression import Expression, expression
 from ..teach.plot.walk import walk_figure
 from .console import Console
-from .files import add_files, add_seed, write
+from .files import add_files, add_seed, at_least, at_most, write
 
 NAME = "step"
 HELP = "walk down a surface step by step, with every number"
@@ -27,6 +27,8 @@ EPILOG = """examples:
   tinygrad-opt step "x**2 + 10*y**2" --from 3,1 --lr 0.05 --schedule "cosine(20)"
 
 in Python: tg.teach.trace("bowl", 3.0, "sgd", 10, lr=0.1)"""
+
+MOST_STEPS, MOST_SHOWN = 1_000_000, 6  # updates; coordinates in a cell of the table
 
 Function = Surface | Expression
 
@@ -47,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="any other option, as in betas=0.8,0.99",
     )
     add("--schedule", metavar="TEXT", help='of the rate: "warmup(5) >> cosine(20)"')
-    add("--from", dest="start", metavar="W", help="where to begin: 3, or 3,-2, or =-3,2")
+    add("--from", dest="start", metavar="W", type=str.strip, help="where to begin: 3, or -3,2")
     add("--steps", type=int, default=10, metavar="N", help="updates (10)")
     add("--explain", action="store_true", help="every line of the rule: formula, numbers, result")
     add_seed(parser)
@@ -59,6 +61,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     f = _function(arguments.function)
     entry = get_optimizer(arguments.optimizer)
     start = _start(arguments.start, f)
+    at_most(MOST_STEPS, "--steps", at_least(1, "--steps", arguments.steps))
     options = _options(arguments, entry)
     schedule = None if arguments.schedule is None else parse(arguments.schedule)
     explanations: list[Explanation] | None = [] if arguments.explain else None
@@ -160,16 +163,21 @@ def _is_plain(entry: Entry, options: dict[str, Any], schedule: Schedule | None) 
 
 
 def table(history: History, f: Any, plain: bool = False) -> list[list[str]]:
-    """The walk as rows of text, the names of the columns first and a remark last."""
+    """The walk as rows of text, the names of the columns first and a remark last.
+
+    A rate that moves has a column.
+    """
     assert history.w is not None and history.grad is not None and history.update is not None
     assert history.final_w is not None
     moved = "lr·dL/dw" if plain else "update"
-    rows = [["step", "w", "loss", "dL/dw", moved, "new w", ""]]
+    scheduled = len(set(history.lr.tolist())) > 1 and bool(np.isfinite(history.lr).all())
+    rows = [["step", "w", "loss", "dL/dw", *(["lr"] * scheduled), moved, "new w", ""]]
     points = [*history.w[1:], history.final_w]
     losses = [*history.loss[1:], history.final_loss]
     for t, new in enumerate(points):
         w, update = history.w[t], history.update[t]
-        cells = [w, history.loss[t], history.grad[t], -update if plain else update, new]
+        rate = [history.lr[t]] * scheduled
+        cells = [w, history.loss[t], history.grad[t], *rate, -update if plain else update, new]
         remark = _remark(w, new, history.loss[t], losses[t], f)
         rows.append([str(history.step[t]), *map(_cell, cells), remark])
     return rows
@@ -191,10 +199,12 @@ def _remark(w: Any, new: Any, loss: float, after: Any, f: Any) -> str:
 
 
 def _cell(value: Any) -> str:
-    """One number, or several with commas."""
-    return ", ".join(
-        f"{v:.4f}" if v == 0 or 1e-3 <= abs(v) < 1e5 else f"{v:.3e}" for v in np.atleast_1d(value)
-    )
+    """One number, or several with commas, of many the first ones and the last."""
+    shown = [
+        f"{v:.4f}" if v == 0 or 1e-3 <= abs(v) < 1e5 else f"{v:.3e}"
+        for v in np.atleast_1d(value) + 0.0  # no −0
+    ]
+    return ", ".join(shown if len(shown) <= MOST_SHOWN else [*shown[:3], "…", shown[-1]])
 
 
 def _print(console: Console, rows: list[list[str]], explanations: list[Explanation] | None) -> None:
@@ -250,7 +260,8 @@ def _in_python(
     schedule: Schedule | None,
 ) -> str:
     """The lines that do the same."""
-    lines = ["from tinygrad_opt.teach import trace"]
+    surface_drawn = arguments.png is not None and isinstance(f, Surface)
+    lines = [f"from tinygrad_opt.teach import {'SURFACES, ' * surface_drawn}trace"]
     function = repr(f.name)
     if isinstance(f, Expression):
         lines.append("from tinygrad_opt.teach.expression import expression")
@@ -266,5 +277,9 @@ def _in_python(
         [function, repr(point), repr(arguments.optimizer), str(arguments.steps), *words]
     )
     lines.append(f"history = trace({call})")
+    if arguments.png is not None:
+        lines.append("from tinygrad_opt.teach.plot.walk import walk_figure")
+        drawn = function if isinstance(f, Expression) else f"SURFACES[{function}]"
+        lines.append(f"walk_figure(history, {drawn}).savefig({arguments.png!r}, dpi=144)")
     lines += ["print(*told, sep='\\n\\n')"] if arguments.explain else []
     return "\n".join(lines)

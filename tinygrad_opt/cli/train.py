@@ -58,9 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--diagnose", action="store_true", help="say what the record of the run tells")
     add("--lint", action="store_true", help="watch the loop for classic mistakes")
     add("--penalties", action="store_true", help="compare none, L1, L2 and dropout")
-    add("--seeds", type=int, default=3, metavar="N", help="of --penalties (3)")
+    add("--seeds", type=int, metavar="N", help="of --penalties (3)")
     add("--profile", action="store_true", help="where the time of the training goes, as a table")
-    add("--quiet", action="store_true", help="the final table only")
     add_files(parser, "csv", "png", "html")
 
 
@@ -73,6 +72,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         raise ValueError(
             "--penalties trains many times; --diagnose, --lint, --profile look at one."
         )
+    if arguments.seeds is not None and not arguments.penalties:
+        raise ValueError("--seeds goes with --penalties; one training has one --seed.")
     with use_device(arguments.device):
         if arguments.penalties:
             return penalties.compare(arguments, console)
@@ -108,7 +109,7 @@ def _train(recipe: Recipe, arguments: argparse.Namespace, console: Console) -> O
     train, test = (DataLoader(part, batch_size=None) for part in (recipe.train, recipe.test))
     so_far: list[History] = []
     with contextlib.ExitStack() as around:
-        bar = around.enter_context(console.bar(0 if arguments.quiet else recipe.epochs))
+        bar = around.enter_context(console.bar(recipe.epochs))
         watch = around.enter_context(profile(show=False)) if arguments.profile else None
         noticed = None
         if arguments.lint:

@@ -72,7 +72,7 @@ def _linear_weight(xp, g, y, x, weight, bias, out=None):
 
 def _linear_bias(xp, g, y, x, weight, bias, out=None):
     """Σ g over the rows."""
-    return ones(xp, len(g), g.dtype).dot(g, out)
+    return ones(xp, len(g), g.dtype).dot(g, out if bias.dtype is g.dtype else None)
 
 
 _linear_derivatives = (_linear_x, _linear_weight, _linear_bias)  # they get g as rows

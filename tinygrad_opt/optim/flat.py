@@ -189,6 +189,12 @@ class Flat:
         for p, home, label in zip(self.params, self.homes, self.labels):
             if p.grad is not None:
                 check_gradient(self.rule.name, p, label)
+                if p.grad.is_sparse:
+                    raise TypeError(
+                        f"{self.rule.name}: the gradient of {label} is one of rows, which "
+                        "SparseAdam takes. Make the layer Embedding(…, sparse=False), or give "
+                        "its weight to SparseAdam."
+                    )
                 if p.grad._data is not home.array:
                     coming.append(home)
         if any(home.room() is None for home in coming):

@@ -28,7 +28,7 @@ Build = Callable[[Any], Any]  # from w to the value of a part
 
 CONSTANTS = {"pi": math.pi, "e": math.e}
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
-    "sqrt": ops.sqrt, "exp": ops.exp, "log": ops.log, "abs": ops.abs,
+    "sqrt": ops.sqrt, "exp": ops.exp, "log": ops.log, "ln": ops.log, "abs": ops.abs,
     "sin": ops.sin, "cos": ops.cos, "tan": lambda x: ops.sin(x) / ops.cos(x), "tanh": ops.tanh,
     "sigmoid": ops.sigmoid, "relu": ops.relu,
 }  # fmt: skip
@@ -38,6 +38,7 @@ OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
+RAISED = str.maketrans({digit: f"**{n}" for n, digit in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")})
 LETTERS = {"x": 0, "y": 1, "z": 2}
 
 
@@ -89,7 +90,7 @@ def expression(text: str) -> Expression:
         raise ValueError(
             f"expression: {len(text):,} characters are too many; a formula has up to {LONGEST:,}."
         )
-    plain = text.strip().replace("^", "**").replace("−", "-").replace("·", "*").replace("²", "**2")
+    plain = text.strip().replace("^", "**").replace("−", "-").replace("·", "*").translate(RAISED)
     if not plain:
         raise ValueError('expression: the formula is empty. Write one, such as "x**2 + 3*y**2".')
     try:
@@ -136,12 +137,26 @@ class _Reader:
             exponent = self.exponent(node.right)
             return lambda w: _apply(operator.pow, base(w), exponent)
         if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
-            apply = OPERATORS[type(node.op)]
-            left, right = self.read(node.left, depth + 1), self.read(node.right, depth + 1)
-            return lambda w: _apply(apply, left(w), right(w))
+            return self.chain(node, depth)
         if isinstance(node, ast.Call) and not node.keywords and len(node.args) == 1:
             return self.call(node, depth)
         raise self.refused(node)
+
+    def chain(self, node: ast.expr, depth: int) -> Build:
+        """What is joined by + − * / from left to right: a long sum is not nested."""
+        links: list[tuple[Callable[[Any, Any], Any], Build]] = []
+        while isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
+            links.append((OPERATORS[type(node.op)], self.read(node.right, depth + 1)))
+            node = node.left
+        first = self.read(node, depth + 1)
+
+        def value(w: Any) -> Any:
+            result = first(w)
+            for apply, part in reversed(links):
+                result = _apply(apply, result, part(w))
+            return result
+
+        return value
 
     def number(self, value: Any) -> Build:
         """A number; one that no float holds is refused."""

@@ -57,13 +57,19 @@ def fit(
     often as it needs it. The scheduler moves after every update; one that listens to a metric, as
     ReduceLROnPlateau does, after every pass: to the test loss or, without ``test``, to the mean of
     the pass. Without ``loss`` it is cross-entropy for integer labels and the mean squared error for
-    floats. With ``norms`` the record holds ‖w‖, ‖g‖ and ‖update‖ of
-    every parameter, which makes a GPU wait at every update; with ``snapshots`` all weights, at the
-    start and after every pass. ``on_epoch(epoch, history)`` is called after every pass. A run that
+    floats. The record has an accuracy where the prediction has a
+    score for each class: (N, C), (N, C, …) or (N, …, C) with integers (N, …), C > 1. With ``norms``
+    it holds ‖w‖ and ‖g‖ before each update, g as the first backward pass of the update left it, and
+    ‖update‖, of every parameter, which makes a GPU wait at every update; with ``snapshots`` all
+    weights, at the start and after every pass. All modules are put into training mode: a layer that
+    is to stay as it is, as a BatchNorm1d with its running statistics, has to say so in its own
+    `train`. ``on_epoch(epoch, history)`` is called after every pass. A run that
     meets NaN or diverges ends after that pass; ``history.status`` says so. With ``evaluations`` a
     run ends before it has computed more gradients than that, of which rules with a closure take
-    several for an update. ValueError for no epochs, no batches or negative penalties.
+    several for an update. ValueError for no epochs, no batches or negative penalties, TypeError for
+    what is no model, no batches or no optimizer.
     """
+    _check(model, train, optimizer)
     payable = _can_pay([], evaluations)
     if epochs < 1 or len(train) < 1 or not (payable and l1 >= 0 and l2 >= 0):
         raise ValueError(
@@ -74,6 +80,7 @@ def fit(
     recording.meta["loss"] = loss and getattr(loss, "__name__", type(loss).__name__)
     weights = [p for p in model.parameters() if p.ndim > 1]
     watched = dict(model.named_parameters()) if norms else {}
+    gradients: dict[str, float] = {}  # their norms, in the update that goes on
     wants_prediction = isinstance(_unwrapped(optimizer), SophiaG)  # it draws labels from it
     listens = _listens(scheduler)
     rates: list[float] = []
@@ -96,6 +103,8 @@ def fit(
                 optimizer.zero_grad()
                 total = total + penalty(weights, l1, l2) if l1 or l2 else total
                 total.backward()
+                if spent[-1] == 1:
+                    gradients.update({name: _norm_of(p.grad) for name, p in watched.items()})
                 return (total, prediction) if wants_prediction else total
 
             recording.meta["outputs"] = list(getattr(first[1], "shape", ())[1:])
@@ -103,7 +112,7 @@ def fit(
             before = {name: p._data.copy() for name, p in watched.items()}
             count = optimizer.step_count
             optimizer.step(closure)
-            recording.add_all(_norms(watched, before))
+            recording.add_all(_norms(watched, before, gradients))
             moved = optimizer.step_count > count  # a wrapper may wait, or leave a step out
             if scheduler is not None and not listens and moved:
                 scheduler.step()
@@ -133,6 +142,34 @@ def fit(
     return history
 
 
+def _check(model: Any, data: Any, *optimizer: Any, who: str = "fit") -> None:
+    """TypeError for what cannot be trained with."""
+    if not isinstance(model, Module):
+        raise TypeError(f"{who}: the model is {_kind(model)}. Give an nn.Module.")
+    if not hasattr(data, "__len__") or isinstance(data, str):
+        raise TypeError(
+            f"{who}: the data are {_kind(data)}, which cannot be read again at each pass. Give a "
+            "DataLoader, or a list of pairs (x, y)."
+        )
+    if isinstance(data, list | tuple) and not all(
+        isinstance(pair, list | tuple) and len(pair) == 2 for pair in data
+    ):
+        raise TypeError(
+            f"{who}: the data are a {type(data).__name__} of what are no pairs (x, y), one for "
+            "each batch. Write [(x, y)] for a single batch, or DataLoader((x, y))."
+        )
+    for one in optimizer:
+        if not hasattr(one, "param_groups"):
+            raise TypeError(
+                f"{who}: the optimizer is {_kind(one)}. Write Adam(model.parameters(), lr=1e-3), "
+                "or another of tinygrad_opt.optim."
+            )
+
+
+def _kind(thing: Any) -> str:
+    return repr(thing) if isinstance(thing, str) else f"a {type(thing).__name__}"
+
+
 def _can_pay(spent: list[int], evaluations: int | None) -> bool:
     """Whether an update as dear as the dearest so far is within the budget."""
     return evaluations is None or sum(spent) + max(spent, default=1) <= evaluations
@@ -146,15 +183,27 @@ def _payable(train: Batches, spent: list[int], evaluations: int | None) -> Itera
         yield batch
 
 
-def _norms(params: dict[str, Any], before: dict[str, Any]) -> dict[str, float]:
+def _norms(
+    params: dict[str, Any], before: dict[str, Any], gradients: dict[str, float]
+) -> dict[str, float]:
     """‖w‖ before the update, ‖g‖ and ‖update‖ of each parameter."""
     row = {}
     for name, p in params.items():
-        g = 0.0 if p.grad is None or p.grad.is_sparse else float((p.grad._data**2).sum() ** 0.5)
-        row[f"norms.{name}.weight"] = float((before[name] ** 2).sum() ** 0.5)
-        row[f"norms.{name}.grad"] = g
-        row[f"norms.{name}.update"] = float(((p._data - before[name]) ** 2).sum() ** 0.5)
+        row[f"norms.{name}.weight"] = _norm(before[name])
+        row[f"norms.{name}.grad"] = gradients.get(name, 0.0)
+        row[f"norms.{name}.update"] = _norm(p._data - before[name])
     return row
+
+
+def _norm_of(gradient: Any) -> float:
+    """‖g‖, where a sparse one may name a row more than once; 0 where there is none."""
+    if gradient is None:
+        return 0.0
+    return _norm(gradient.coalesce().values if gradient.is_sparse else gradient._data)
+
+
+def _norm(array: Any) -> float:
+    return float((array**2).sum() ** 0.5)
 
 
 def _all_weights(model: Module) -> Any:
@@ -200,16 +249,25 @@ def _one_pass(
             batch_loss, prediction = _loss_of(model, criterion, x, y)
             losses.append(batch_loss.detach())
             sizes.append(len(x))
-            if y.dtype.kind in "iu":
-                hits.append((prediction.detach().argmax(axis=1) == y).float().mean())
+            if (axis := _class_axis(prediction, y)) is not None:
+                hits.append((prediction.detach().argmax(axis=axis) == y).float().mean())
             then((batch_loss, prediction), partial(_loss_of, model, criterion, x, y))
     if not sizes:
         raise ValueError("there are no batches in the data; give at least one pair (x, y).")
     values = _fetched(losses)
     found = {"loss": _mean(values, sizes)}
-    if hits:
+    if len(hits) == len(sizes):
         found["accuracy"] = _mean(_fetched(hits), sizes)
     return values, found
+
+
+def _class_axis(prediction: Any, y: Tensor) -> int | None:
+    """Along which axis a prediction has a score for each class; None where it has not, or two."""
+    shape = getattr(prediction, "shape", ())
+    if y.dtype.kind not in "iu" or not y.ndim or len(shape) != y.ndim + 1:
+        return None
+    axes = {axis for axis in (1, y.ndim) if shape[:axis] + shape[axis + 1 :] == y.shape}
+    return axes.pop() if len(axes) == 1 and shape[max(axes)] > 1 else None
 
 
 def _loss_of(model: Module, criterion: Loss, x: Tensor, y: Tensor) -> Pair:
@@ -236,8 +294,10 @@ def default_loss(y: Tensor) -> Loss:
 def evaluate(model: Module, data: Batches, loss: Loss | None = None) -> dict[str, float]:
     """The mean loss over data, and the accuracy where there are classes; changes nothing.
 
-    The model runs in evaluation mode, and every module is put back into the mode that it was in.
+    The model runs in evaluation mode, and every module is put back into the mode that it was in. A
+    loader that shuffles counts the pass, as any other: inside a pass over it, give another.
     """
+    _check(model, data, who="evaluate")
     with evaluating(model), no_grad():
         return _one_pass(model, data, loss, then=lambda *_: None)[1]
 

@@ -26,13 +26,13 @@ def _none() -> Array:
     return np.zeros(0)
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class History:
     """What happened in a run, update by update; T updates were recorded, of D numbers.
 
-    - ``step`` (T,): the number of the update, from 0. ``loss`` (T,): before that update, of the
-      batch when training. ``lr`` (T,) and ``hyper``, name -> (T,): what the update used, schedules
-      evaluated. ``evaluations`` (T,): gradients computed so far.
+    - ``step`` (T,): the number of the update, from 0; `trace` can keep each k-th alone. ``loss``
+      (T,): before that update, of the batch when training. ``lr`` (T,) and ``hyper``, name ->
+      (T,): what the update used, schedules evaluated. ``evaluations`` (T,): gradients so far.
     - ``w``, ``grad``, ``update`` (T, D), of surfaces: the point before, the gradient there, new
       minus old. ``final_w`` (D,), ``final_loss``: after the last update.
     - ``state``: the paper's letter -> (T, …), after the update.
@@ -72,6 +72,14 @@ class History:
 
     def __len__(self) -> int:
         return len(self.step)
+
+    def __repr__(self) -> str:
+        """One line: what ran, how long, how the loss went; numbers stand in the fields."""
+        what = " on ".join(str(self.meta[key]) for key in ("optimizer", "task") if key in self.meta)
+        end = self.loss[-1:] if self.final_loss is None else [self.final_loss]
+        losses = " → ".join(f"{loss:.4g}" for loss in (*self.loss[:1], *end))
+        parts = (what, f"{len(self)} update{'s' * (len(self) != 1)}", f"loss {losses}", self.status)
+        return f"History({', '.join(part for part in parts if part and part != 'loss ')})"
 
     def __eq__(self, other: object) -> bool:
         """The same run: all but the wall time, and NaN is NaN."""
@@ -127,7 +135,7 @@ class History:
         """The first update, from this place on, before which all was lost."""
         gaps = list(zip(self.step, self.gap, strict=True))[start:]
         if self.final_loss is not None:
-            gaps.append((len(self), self.final_gap))
+            gaps.append((self.meta.get("updates", len(self)), self.final_gap))
         first = self.gap[0] if len(self) else 0.0
         return next((int(step) for step, gap in gaps if hopeless(gap, first)), None)
 

@@ -5,6 +5,7 @@ Order: `lr_range_test` · the valley rule · RangeTest.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 from collections.abc import Iterator
@@ -17,12 +18,14 @@ from ..device import Device
 from ..nn import Module
 from ..optim import SophiaG
 from ..random_numbers import undisturbed
+from .batches import apart
 from .export import strict_json, table
-from .fit import Batches, Loss, default_loss
+from .fit import Batches, Loss, _unwrapped, default_loss
 from .history import Array
 
 SMOOTHING = 0.98  # of the running mean of the loss
-EXPLODED = 4.0  # times the best loss so far: the run ends
+EXPLODED = 3.0  # first losses above the best so far: the run ends
+FEWEST = 20  # steps
 SKIPPED, TAIL = 0.1, 5  # neither the first tenth of the steps is judged, nor the last five
 
 
@@ -40,20 +43,22 @@ def lr_range_test(
 
         η_k = low (high / low)^(k / (steps − 1))
 
-    It ends where the smoothed loss is over 4 times its best. The suggestion lies in the middle of
-    its longest valley, a starting point and not an answer: where the loss falls at once depends on
-    the start of training alone, and `lr_sweep` trains in earnest.
+    It ends where the smoothed loss rises over its best by 3 times the first loss. The suggestion
+    lies in the middle of its longest valley, a starting point and not an answer: where the loss
+    falls at once depends on the start of training alone, and `lr_sweep` trains in earnest.
 
     All of it happens to copies of model, optimizer and loss. Weights, gradients, buffers, modes,
     the optimizer's state and options, its schedules, the position in the batches and all random
     numbers that follow are, to the bit, as if it had not been, even where it is interrupted. Hooks
     of the optimizer are not called. With several groups the rates keep their proportions.
-    ValueError for rates or steps that make no ramp, and for batches that can be read only once.
+    ValueError for rates or steps that make no ramp, for batches that can be read only once, and for
+    a loss that reaches for the model itself, which is not the copy; TypeError for a model that
+    cannot be copied.
     """
-    if not 0 < low < high < math.inf or steps < 10:
+    if not 0 < low < high < math.inf or not isinstance(steps, int) or steps < FEWEST:
         raise ValueError(
             f"lr_range_test: from {low:g} to {high:g} in {steps} steps is no ramp. Take 0 < low < "
-            "high and 10 steps or more."
+            f"high and {FEWEST} steps or more."
         )
     rates = [group.get("lr") for group in optimizer.param_groups]
     if not all(isinstance(lr, (int, float)) and lr > 0 for lr in rates):
@@ -63,31 +68,56 @@ def lr_range_test(
         )
     found = RangeTest()
     with undisturbed(), Device("cpu").errstate(all="ignore"):
-        model, optimizer, loss = copy.deepcopy((model, optimizer, loss))
+        whole = apart("lr_range_test", batches)
+        real, (model, optimizer, loss) = model, _copied(model, optimizer, loss)
         model.train()
         getattr(optimizer, "train", lambda: None)()  # back from the weights to evaluate
         ramp = np.geomspace(low, high, steps)
-        for lr, (x, y) in zip(ramp, _again_and_again(batches), strict=False):
+        for lr, (x, y) in zip(ramp, _again_and_again(whole), strict=False):
             for group, own in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = float(lr) * own / rates[0]
-            found.add(float(lr), _update(model, optimizer, loss or default_loss(y), x, y))
-            if not found.smooth[-1] <= EXPLODED * found.smooth.min():
+            with _untouched(real):
+                found.add(float(lr), _update(model, optimizer, loss or default_loss(y), x, y))
+            if found.has_exploded:
                 break
     found.judge(round(SKIPPED * steps))
     return found
 
 
 def _again_and_again(batches: Batches) -> Iterator[Any]:
-    """Batches without end, from a copy of the loader, whose own position stays where it is."""
-    once: Any = iter(batches)
-    if once is batches or not len(batches):
-        raise ValueError(
-            "lr_range_test: these batches cannot be read again from the start. Give a DataLoader, "
-            "or a list of pairs (x, y)."
-        )
-    own = copy.copy(batches)
+    """Batches without end."""
     while True:
-        yield from own
+        yield from batches
+
+
+def _copied(*parts: Any) -> Any:
+    try:
+        return copy.deepcopy(parts)
+    except TypeError as error:
+        raise TypeError(
+            f"lr_range_test: it works on copies of model, optimizer and loss, and they cannot be "
+            f"copied: {error}. Make what cannot be copied, such as a lock or a file, outside of "
+            "them."
+        ) from None
+
+
+@contextlib.contextmanager
+def _untouched(model: Module) -> Iterator[None]:
+    """ValueError where gradients arrive at this model, not at its copy; it keeps its own."""
+    kept = [(p, p.grad) for p in model.parameters()]
+    for p, _ in kept:
+        p.grad = None
+    try:
+        yield
+        if any(p.grad is not None for p, _ in kept):
+            raise ValueError(
+                "lr_range_test: the loss uses the model itself, perhaps for a penalty, and the "
+                "test works on a copy. Let the optimizer penalize, with weight_decay=, or make the "
+                "penalty part of what the model returns."
+            )
+    finally:
+        for p, g in kept:
+            p.grad = g
 
 
 def _update(model: Module, optimizer: Any, criterion: Loss, x: Any, y: Any) -> float:
@@ -100,7 +130,7 @@ def _update(model: Module, optimizer: Any, criterion: Loss, x: Any, y: Any) -> f
         total = criterion(prediction, y)
         total.backward()
         losses.append(float(total.item()))
-        return (total, prediction) if isinstance(optimizer, SophiaG) else total
+        return (total, prediction) if isinstance(_unwrapped(optimizer), SophiaG) else total
 
     optimizer.step(closure)
     return losses[0]
@@ -120,7 +150,7 @@ def valley(losses: Array) -> tuple[int, int]:
     return (last - int(lengths[last]) + 1, last) if len(losses) else (0, 0)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class RangeTest:
     """A run whose rate grew; T updates were made.
 
@@ -144,6 +174,13 @@ class RangeTest:
         weights = SMOOTHING ** np.arange(len(self.loss))[::-1]
         self.smooth = np.append(self.smooth, weights @ self.loss / weights.sum())
 
+    @property
+    def has_exploded(self) -> bool:
+        """Whether the smoothed loss rose so far above its best that there is no way back."""
+        best = float(self.smooth.min())
+        scale = max(abs(float(self.loss[0])), abs(best))
+        return not self.smooth[-1] - best <= EXPLODED * scale
+
     def judge(self, skipped: int) -> None:
         """Look for the valley, without the first of the steps and without the explosion."""
         end = len(self) - TAIL
@@ -152,6 +189,12 @@ class RangeTest:
             first, last = first + skipped, last + skipped
             self.falls = float(self.lr[first]), float(self.lr[last])
             self.suggestion = float(self.lr[(first + last) // 2])
+
+    def __repr__(self) -> str:
+        return f"RangeTest({len(self)} updates: {self.sentence})"
+
+    def __str__(self) -> str:
+        return self.sentence
 
     @property
     def sentence(self) -> str:

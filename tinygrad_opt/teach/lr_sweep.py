@@ -16,9 +16,11 @@ from ..random_numbers import undisturbed
 from .export import strict_json, table
 from .history import RISEN, STUCK, Array, History
 from .sparklines import sparklines
+from .surfaces import SURFACES
 
 RATES = (1e-4, 10.0, 11)  # from, to, how many, evenly spaced in their logarithms
-GOOD = 0.8  # a good rate comes down at least this part of the way that the best one comes
+ARRIVED = 1e-4  # of the first gap to a known minimum: what is lower is as good
+GOOD, GOOD_IN_DECADES = 0.8, 0.6  # parts of the best rate's way that a good one comes at least
 
 Run = Callable[[float, int], History]
 
@@ -44,7 +46,8 @@ def lr_sweep(
     seeds = range(seeds) if isinstance(seeds, int) else seeds
     if not tried or not all(0 < lr < math.inf for lr in tried) or not len(seeds):
         raise ValueError(
-            f"lr_sweep: rates {', '.join(f'{lr:g}' for lr in tried)} with {len(seeds)} seeds. Give "
+            f"lr_sweep: rates {', '.join(f'{lr:g}' for lr in tried)} with {len(seeds)} "
+            f"seed{'s' * (len(seeds) != 1)}. Give "
             "positive rates, as in [0.01, 0.1, 1], and at least one seed."
         )
     sweep = Sweep()
@@ -58,7 +61,7 @@ def lr_sweep(
     return sweep
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Sweep:
     """Short runs at R learning rates, and what they say.
 
@@ -97,30 +100,46 @@ class Sweep:
     # ---- its judgement ------------------------------------------------------------------------
 
     @property
+    def in_decades(self) -> bool:
+        """Whether ways down are measured in decades of the gap: they are many, to a known minimum.
+
+        What comes below 10⁻⁴ of the start has arrived.
+        """
+        records = [history for runs in self.runs for history in runs]
+        known = all(history.meta.get("minimum") is not None for history in records)
+        return bool(known and len(self) and self.start > 10 * self.loss.min())
+
+    @property
     def progress(self) -> Array:
         """(R,): how far the loss came down, as a part of what the best rate achieved."""
         falls: Array = self.start - self.loss
+        if self.in_decades:
+            falls = np.log(self.start) - np.log(np.maximum(self.loss, ARRIVED * self.start))
         parts: Array = falls / np.max(falls, initial=1e-300)
         return parts
 
     @property
     def works(self) -> bool:
         """Whether any rate brought the loss down at all."""
-        return bool(len(self)) and bool(self.loss.min() <= STUCK * self.start)
+        return bool(len(self)) and self._came_down(float(self.loss.min()))
+
+    def _came_down(self, loss: float) -> bool:
+        return self.start - loss >= (1 - STUCK) * abs(self.start)
 
     @property
     def verdicts(self) -> list[str]:
         """ "too low", "good" or "too high" for each rate.
 
-        Good rates come down at least 0.8 of the way of the best one. The others lie below or above
-        it; one at which a run diverged is too high wherever it lies.
+        Good rates come down at least 0.8 of the way of the best one, or 0.6 of it `in_decades`.
+        The others lie below or above it; one at which a run diverged is too high wherever it lies.
         """
         if not self.works:
             return ["too high" if self._rose(i) else "too low" for i in range(len(self))]
         loss, progress, best = self.loss, self.progress, int(np.argmin(self.loss))
+        enough = GOOD_IN_DECADES if self.in_decades else GOOD
         return [
             "good"
-            if progress[i] >= GOOD
+            if progress[i] >= enough
             else "too low"
             if i < best and math.isfinite(loss[i])
             else "too high"
@@ -161,14 +180,23 @@ class Sweep:
             return "diverged" if count == 1 else f"{failed} of {count} runs diverged"
         if self.lr[i] == self.suggestion:
             return "the best of these"
-        if self.loss[i] > STUCK * self.start:
+        if not self._came_down(float(self.loss[i])):
             rises = self.verdicts[i] == "too high"
             return "ended no lower than it began" if rises else "hardly moved"
-        return f"came down {100 * self.progress[i]:.0f} % as far as the best"
+        unit = "as many decades" if self.in_decades else "as far"
+        return f"came down {100 * self.progress[i]:.0f} % {unit} as the best"
+
+    @property
+    def _is_bottomless(self) -> bool:
+        """Whether these were walks on a surface that goes down without end."""
+        tasks = {history.meta.get("task") for runs in self.runs for history in runs}
+        return any(task in SURFACES and SURFACES[task].minimum is None for task in tasks)
 
     @property
     def sentence(self) -> str:
         """The good range in words, and what to try next where it may go on."""
+        if self._is_bottomless:
+            return "This surface has no lowest point: the higher the rate, the faster the fall."
         if self.good is None:
             way = "lower" if "too high" in self.verdicts else "higher"
             return f"No rate brought the loss down. Try {way} ones."
@@ -183,12 +211,28 @@ class Sweep:
 
     @property
     def sparklines(self) -> list[str]:
-        """The course of the loss at each rate, all on one scale up to 1.5 times the start."""
+        """The course of the loss at each rate, all on one scale up to 1.5 times the start.
+
+        Where losses lie below 0 the scale begins at the lowest.
+        """
         curves = []
         for runs in self.runs:
             shortest = min(len(history) for history in runs)
             curves.append(np.mean([history.gap[:shortest] for history in runs], axis=0))
-        return sparklines(curves, RISEN * self.start)
+        low = min((float(c[np.isfinite(c)].min(initial=0.0)) for c in curves), default=0.0)
+        return sparklines([curve - low for curve in curves], RISEN * (self.start - low))
+
+    def __str__(self) -> str:
+        """The rates, what they are, and the sentence."""
+        columns = zip(self.lr, self.verdicts, self.loss, self.sparklines, strict=True)
+        rows = [
+            f"{lr:10.4g}  {verdict:8}  {loss:10.4g}  {course}  {self.words(i)}"
+            for i, (lr, verdict, loss, course) in enumerate(columns)
+        ]
+        return "\n".join([f"{'lr':>10}  {'verdict':8}  {'loss':>10}", *rows, self.sentence])
+
+    def __repr__(self) -> str:
+        return f"Sweep({len(self)} rates: {self.sentence})"
 
     # ---- files --------------------------------------------------------------------------------
 

@@ -9,9 +9,9 @@ Order: `narrate` · what is told · the order of the pass · the text of a deriv
 from __future__ import annotations
 
 import ast
-import contextlib
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -28,6 +28,7 @@ from .explain.letters import number
 from .places import Places
 
 LONGEST = 200  # nodes that are printed
+SMALL = 4  # numbers that are shown themselves, and not by their norm
 
 
 def narrate(loss: Tensor | Callable[[], Tensor], show: bool = True) -> Narration:
@@ -38,6 +39,11 @@ def narrate(loss: Tensor | Callable[[], Tensor], show: bool = True) -> Narration
     """
     if isinstance(loss, Tensor):
         places, told = Places(), loss
+    elif not callable(loss):
+        raise TypeError(
+            f"narrate: the loss is a {type(loss).__name__}. Pass a Tensor that was computed from "
+            "what requires a gradient, or a function that returns one."
+        )
     else:
         with Places() as places:
             told = loss()
@@ -47,12 +53,16 @@ def narrate(loss: Tensor | Callable[[], Tensor], show: bool = True) -> Narration
                 "is a Tensor."
             )
     visits = list(_order(told._node)) if told._node is not None else []
+    leaves = _leaves(visits)
+    names = _leaf_names(leaves)
     for visit in visits:
         visit.place = places.of(visit.node)
+        for sent, (i, _) in zip(visit.sent, getattr(visit.node[1], "terms", ()), strict=True):
+            sent.to = sent.to or names.get(id(visit.node[2][i]), "")
     listener = _Listener(told.device, visits)
-    with listener.watching(), listener.hooked():
+    with listener.watching():
         told.backward()
-    narration = Narration(told, visits, listener.leaves())
+    narration = Narration(told, visits, leaves)
     if show:
         print(narration)
     return narration
@@ -70,15 +80,19 @@ class Sent:
     to: str
     shape: tuple[int, ...] | None = None
     norm: float | None = None
+    value: Any = None  # of few numbers, themselves
 
     def __str__(self) -> str:
-        size = "" if self.norm is None else f"{_shape(self.shape)} of norm {number(self.norm, 4)}"
+        size = _size(self.shape, self.norm, self.value)
         return f"d/d{self.name} = {self.formula}  → {self.to}{': ' if size else ''}{size}"
 
 
 @dataclass
 class Visit:
-    """A node as the pass meets it; ``arrived`` is the norm of the gradient that came in."""
+    """A node as the pass meets it.
+
+    ``arrived`` is the norm of the gradient that came in, ``value`` its numbers, if few.
+    """
 
     node: Any = field(repr=False)
     name: str
@@ -88,6 +102,7 @@ class Visit:
     shape: tuple[int, ...] = ()
     place: str | None = None
     arrived: float | None = None
+    value: Any = None
 
     @property
     def why(self) -> str:
@@ -110,87 +125,108 @@ class Narration:
         far = max([len(visit.place or "") for visit in self.visits], default=0)
         lines = [f"loss = {number(self.loss.detach().item())}, backwards:"]
         for i, visit in enumerate(self.visits[:LONGEST], start=1):
-            came = "" if visit.arrived is None else f"g {_shape(visit.shape)} of norm "
-            came += "" if visit.arrived is None else number(visit.arrived, 4)
+            size = _size(visit.shape, visit.arrived, visit.value)
+            came = f"g {size}" if size else ""
             place = f"{(visit.place or '').ljust(far)}  " if far else ""
             lines.append(f"{i:3}  {visit.name.ljust(wide)}  {place}{came}   ({visit.why})")
             lines += [f"{' ' * 7}{sent}" for sent in visit.sent]
         if len(self.visits) > LONGEST:
             lines.append(f"… and {len(self.visits) - LONGEST} nodes more, in .visits")
-        for leaf in self.leaves:
+        for leaf, name in zip(self.leaves, _leaf_names(self.leaves).values(), strict=True):
             if leaf.grad is not None:
-                norm = number(_norm(leaf.grad), 4)
-                lines.append(f"{leaf.name or 'a leaf'}.grad {_shape(leaf.shape)} has norm {norm}")
+                lines.append(f"{name}.grad: {_size(*_measured(leaf.grad))}")
         return "\n".join(lines)
 
     __repr__ = __str__
 
 
-def _shape(shape: tuple[int, ...] | None) -> str:
-    return str(shape or ())
+def _size(shape: tuple[int, ...] | None, norm: float | None, value: Any) -> str:
+    """A gradient in a few words: its numbers, or its shape and norm."""
+    if norm is None:
+        return ""
+    if value is None:
+        return f"{shape} of norm {number(norm, 4)}"
+    return _numbers(value) if shape == () else f"{shape} = {_numbers(value)}"
 
 
-def _norm(x: Any) -> float:
-    x = getattr(x, "values", x) if getattr(x, "is_sparse", False) else x
-    array = getattr(x, "_data", x)
-    host = array.get() if hasattr(array, "get") else array
-    return float(np.linalg.norm(np.asarray(host, np.float64)))
+def _numbers(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_numbers, value))}]"
+    return number(value, 4)
+
+
+def _measured(x: Any) -> tuple[tuple[int, ...], float, Any]:
+    """Shape, norm, and the numbers themselves where they are few; rows named twice add up."""
+    shape = tuple(x.shape)
+    if getattr(x, "is_sparse", False) and x.size > SMALL:
+        array = x.coalesce().values
+    else:
+        array = getattr(x, "_data", x)
+    host = np.asarray(array.get() if hasattr(array, "get") else array, np.float64)
+    few = math.prod(shape) <= SMALL
+    return shape, float(np.linalg.norm(host)), host.tolist() if few else None
 
 
 class _Listener(Observer):
-    """Hears what arrives at nodes and what their derivatives give."""
+    """Hears what arrives at nodes and what their derivatives give.
+
+    Derivatives get the gradient of their node, so nothing is put into the pass to hear it.
+    """
 
     def __init__(self, device: Any, visits: list[Visit]) -> None:
         super().__init__(device)
-        self.visits = visits
         self.inner = isinstance(device.xp, Observer)
-        self.due: list[Any] = []
-
-    def hooked(self) -> Any:
-        """While this is open, every node tells when it is visited."""
-
-        @contextlib.contextmanager
-        def hooks() -> Iterator[None]:
-            added = []
-            for visit in self.visits:
-                if type(visit.node[4]) is not tuple or visit.node[1] is PICK:
-                    hook = functools.partial(self.arrived, visit)
-                    visit.node[6].append(hook)
-                    added.append((visit.node[6], hook))
-            try:
-                yield
-            finally:
-                for kept, hook in added:
-                    kept.remove(hook)
-
-        return hooks()
-
-    def arrived(self, visit: Visit, g: Tensor) -> None:
-        """Note the gradient; what derivatives give from now on is this node's."""
-        visit.shape, visit.arrived = tuple(g.shape), _norm(g)
-        common = visit.node[1] is not PICK and visit.node[1].elsewhere[1]
-        self.due = ([None] if common else []) + list(visit.sent)
+        self.coming = iter(visits)
+        self.picked: dict[int, list[Visit]] = {}  # by the node of which they are outputs
+        self.due: list[Sent | None] = []
 
     def operation(self, kernel: Any, *inputs: Any, **params: Any) -> Any:
-        """Run a derivative and note what it gave."""
+        """Run a derivative and note what it was given and what it gave."""
+        told = kernel.name.endswith(" backward")
+        if told and not self.due:
+            self.arrived(inputs[0])
         run = self.xp.operation if self.inner else None
         result = run(kernel, *inputs, **params) if run else kernel(self.xp, *inputs, **params)
-        if kernel.name.endswith(" backward") and self.due:
+        if told and self.due:
             sent = self.due.pop(0)
             if sent is not None and hasattr(result, "shape"):
-                sent.shape, sent.norm = tuple(result.shape), _norm(result)
+                sent.shape, sent.norm, sent.value = _measured(result)
         return result
 
-    def leaves(self) -> list[Tensor]:
-        """The leaves that the graph reaches, each once."""
-        found = {
-            id(x): x
-            for visit in self.visits
-            if visit.node[1] is not PICK
-            for i, _ in visit.node[1].terms
-            if isinstance(x := visit.node[2][i], Tensor)
-        }
-        return list(found.values())
+    def arrived(self, g: Any) -> None:
+        """Note the gradient at the next node; what derivatives give from now on is this node's."""
+        for visit in self.coming:
+            if visit.node[1] is not PICK:
+                break
+            self.picked.setdefault(visit.node[2][0][0], []).append(visit)
+        else:
+            return
+        if isinstance(g, list):  # of several outputs
+            for one in self.picked.pop(visit.node[0], []):
+                part = g[one.node[5]["place"]]
+                one.shape, one.arrived, one.value = _measured(part)
+        else:
+            visit.shape, visit.arrived, visit.value = _measured(g)
+        common = visit.node[1].elsewhere[1]
+        self.due = ([None] if common else []) + list(visit.sent)
+
+
+def _leaves(visits: list[Visit]) -> list[Tensor]:
+    """The leaves that the graph reaches, each once."""
+    found = {
+        id(x): x
+        for visit in visits
+        if visit.node[1] is not PICK
+        for i, _ in visit.node[1].terms
+        if isinstance(x := visit.node[2][i], Tensor)
+    }
+    return list(found.values())
+
+
+def _leaf_names(leaves: list[Tensor]) -> dict[int, str]:
+    """What to call leaves, by their identity: their names, or numbers in the order of the pass."""
+    without = iter(range(1, len(leaves) + 1))
+    return {id(x): x.name or f"leaf {next(without)}" for x in leaves}
 
 
 # ---- the order of the pass --------------------------------------------------------------------
@@ -220,11 +256,11 @@ def _name(node: Any) -> str:
 def _sent(node: Any) -> Iterator[Sent]:
     if node[1] is PICK:
         return
-    names = node[1].op.parameters
+    names, any_number = node[1].op.parameters, node[1].op.arity < 0
     for i, derivative in node[1].terms:
         to = node[2][i]
-        target = _name(to) if type(to) is tuple else (getattr(to, "name", None) or "a leaf")
-        name = names[i] if i < len(names) else f"input {i}"
+        target = _name(to) if type(to) is tuple else ""  # a leaf, which is named at the end
+        name = names[i] if not any_number else f"{names[0].removesuffix('s')}[{i}]"
         yield Sent(name, derivative_text(derivative), target)
 
 
@@ -233,6 +269,20 @@ def _sent(node: Any) -> Iterator[Sent]:
 
 def derivative_text(derivative: Callable[..., Any]) -> str:
     """A row of the table of derivatives as a formula, g·b; of a longer function, what it says."""
+    code = getattr(derivative, "__code__", None)
+    return _text(derivative) if code is None else _text_of(code, derivative)
+
+
+_known: dict[Any, str] = {}  # texts by code: a file is searched once for each
+
+
+def _text_of(code: Any, derivative: Any) -> str:
+    if code not in _known:
+        _known[code] = _text(derivative)
+    return _known[code]
+
+
+def _text(derivative: Any) -> str:
     code = getattr(derivative, "__code__", None)
     if code is None or code.co_name != "<lambda>":
         return _says(derivative) or f"{getattr(derivative, '__name__', '…')}(g, …)"

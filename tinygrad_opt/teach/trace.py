@@ -16,7 +16,7 @@ from .. import __version__
 from ..device import default_device
 from ..operation import no_grad
 from ..optim import Entry, Schedule, SophiaG, SparseAdam, get_optimizer, lr_scheduler
-from ..random_numbers import manual_seed
+from ..random_numbers import manual_seed, undisturbed
 from ..tensor import Tensor
 from .explain import Explanation, explain
 from .history import Array, History, Recording, hopeless
@@ -33,6 +33,7 @@ def trace(
     *,
     schedule: Schedule | None = None,
     evaluations: int | None = None,
+    every: int = 1,
     seed: int = 0,
     intermediates: bool = False,
     explanations: list[Explanation] | None = None,
@@ -48,31 +49,37 @@ def trace(
     schedule multiplies lr. The walk ends after ``steps`` updates, before it has computed more than
     ``evaluations`` gradients (rules with a closure take several for an update), or where it is
     beyond hope; ``history.status`` says how it went. ``final_w`` is the optimizer's answer: of
-    schedule-free rules that is the mean of the path, of the others the last point.
+    schedule-free rules that is the mean of the path, of the others the last point. Of long walks
+    ``every=k`` keeps update 0, k, 2k … alone; then ``step`` says which, and ``w[t] + update[t]``
+    is the point after that update, not the next one kept.
 
     With ``intermediates`` ``history.state`` also has what the rule computes on its way, such as
-    ``m_hat``. A list given as ``explanations`` gets an `Explanation` of every update.
+    ``m_hat``. A list given as ``explanations`` gets an `Explanation` of every update that is kept.
+    The random numbers begin at the seed, and those that follow are as if there had been no walk.
     ValueError for an unknown name, for f that gives no single number, and for an optimizer that
     needs more than a function: SophiaG and SparseAdam.
     """
     f = get_surface(f) if isinstance(f, str) else f
-    if steps < 1 or (evaluations is not None and evaluations < 1):
+    counts = (steps, every, 1 if evaluations is None else evaluations)
+    if not all(isinstance(n, (int, np.integer)) and n >= 1 for n in counts):
         raise ValueError(
-            f"trace: steps {steps}, evaluations {evaluations} make no walk; take 1 or more."
+            f"trace: steps {steps!r}, evaluations {evaluations!r}, every {every!r} make no walk; "
+            "take whole numbers, 1 or more."
         )
     if w0 is None:
         if not isinstance(f, Surface):
             raise ValueError("trace: w0 is None, and only surfaces know where to start. Give w0.")
         w0 = f.start
-    manual_seed(seed)
-    walk = _Walk(f, np.atleast_1d(np.array(w0, np.float64)), optimizer, options, schedule)
-    walk.recording.meta["seed"] = seed
-    walk.intermediates, walk.explanations = intermediates, explanations
-    began = time.perf_counter()
-    with default_device().errstate(all="ignore"):  # the status says it better than a warning
+    quiet = default_device().errstate(all="ignore")  # the status says it better than a warning
+    with undisturbed(), quiet:
+        manual_seed(seed)
+        walk = _Walk(f, np.atleast_1d(np.array(w0, np.float64)), optimizer, options, schedule)
+        walk.recording.meta["seed"] = seed
+        walk.intermediates, walk.explanations = intermediates, explanations
+        began = time.perf_counter()
         with contextlib.suppress(_Lost):
-            while len(walk.recording) < steps and walk.can_pay(evaluations):
-                walk.step()
+            while walk.taken < steps and walk.can_pay(evaluations):
+                walk.step(kept=walk.taken % every == 0)
         return walk.history(seconds=time.perf_counter() - began)
 
 
@@ -91,7 +98,7 @@ class _Walk:
         options: dict[str, Any],
         schedule: Schedule | None,
     ) -> None:
-        self.f, self.size, self.evaluations = f, start.size, 0
+        self.f, self.size, self.evaluations, self.taken = f, start.size, 0, 0
         make, shape = _maker(optimizer, options, start.shape)
         self.w = Tensor(start.reshape(shape), requires_grad=True, device=repr(default_device()))
         self.optimizer = make([self.w])
@@ -140,10 +147,10 @@ class _Walk:
         """Whether an update as dear as the dearest so far is within the budget."""
         return evaluations is None or self.evaluations + self.most <= evaluations
 
-    def step(self) -> None:
-        """One update, and its row."""
+    def step(self, kept: bool) -> None:
+        """One update and, where it is kept, its row."""
         self.seen = []
-        between = self.explained()
+        between = self.explained() if kept else {}
         self.seen = []
         used = _numbers(self.optimizer.param_groups[0])
         before = self.evaluations
@@ -152,7 +159,10 @@ class _Walk:
             self.scheduler.step()
         loss, w, grad = self.seen[0]
         self.most = max(self.most, self.evaluations - before)
-        row: dict[str, Any] = {"step": len(self.recording), "loss": loss}
+        self.taken += 1
+        if not kept:
+            return
+        row: dict[str, Any] = {"step": self.taken - 1, "loss": loss}
         row |= {
             "evaluations": self.evaluations,
             "w": w,
@@ -203,6 +213,7 @@ class _Walk:
     def history(self, seconds: float) -> History:
         """The record, with the optimizer's answer."""
         getattr(self.optimizer, "eval", lambda: None)()
+        self.recording.meta["updates"] = self.taken
         return self.recording.history(final_w=self.point(), final_loss=self.loss(), seconds=seconds)
 
 

@@ -28,7 +28,7 @@ def parse(text: str) -> Schedule:
         ValueError,
     ) as why:
         reason = str(why.msg if isinstance(why, SyntaxError) else why)
-        reason += "" if reason.endswith("?") else "."
+        reason += "" if reason.endswith(("?", ".")) else "."
         raise ValueError(
             f"cannot read {text!r} as a schedule: {reason} Schedules are {', '.join(SCHEDULES)}, "
             f"joined by >>, scaled by * and restarted by .repeat(n, stretch), "

@@ -58,9 +58,17 @@ def diagnose(
     the bit: weights, modes, buffers, loaders and random numbers. With ``detail`` there is also what
     is no fault: the size of the updates.
     """
+    if optimizer is not None and not callable(optimizer):
+        given = type(optimizer).__name__
+        raise TypeError(
+            f"diagnose: the optimizer is a {given}. Give a function that makes one for the copy of "
+            "the model, as in optimizer=lambda params: SGD(params, lr=0.1)."
+        )
     run = Evidence(history, model, data, test, loss, optimizer)
     found = [finding for rule in RULES.values() if (finding := run.ask(rule))]
     found.sort(key=lambda finding: -LEVELS.index(finding.level))  # stable: causes before effects
+    if short := record.too_short(run):
+        found.append(short)
     if detail and (ratio := record.ratio(run)):
         found.append(ratio)
     return found

@@ -48,7 +48,7 @@ class Look(NamedTuple):
 
     x: Array
     y: Array
-    prediction: Array
+    prediction: Array | None  # None where the model gives several things
     layers: list[Layer]
     broken: str
 
@@ -96,7 +96,9 @@ class Evidence:
     def fell(self) -> float:
         """By which share the loss fell, from the mean of the first twentieth."""
         means = self.smoothed
-        return float(1 - means[-1] / means[0]) if len(means) and means[0] > 0 else float("nan")
+        if not len(means) or not means[0]:
+            return float("nan")
+        return float((means[0] - means[-1]) / abs(means[0]))
 
     @cached_property
     def smoothed(self) -> Array:
@@ -136,6 +138,16 @@ class Evidence:
             ratios = [(n["update"] / n["weight"])[:EARLY] for n in matrices]
         medians = [float(np.median(r[np.isfinite(r)])) for r in ratios if np.isfinite(r).any()]
         return float(np.median(medians)) if medians else None
+
+    @cached_property
+    def pace(self) -> float | None:
+        """`ratio`, or on a surface the median of ‖update‖ / ‖w‖."""
+        w, update = self.history.w, self.history.update
+        if self.ratio is not None or w is None or update is None or not len(w):
+            return self.ratio
+        sizes = np.linalg.norm(w, axis=1)
+        ratios = np.linalg.norm(update, axis=1)[sizes > 0] / sizes[sizes > 0]
+        return float(np.median(ratios)) if len(ratios) else None
 
     @cached_property
     def growth(self) -> float | None:
@@ -199,7 +211,9 @@ class Evidence:
         quiet = x.device.errstate(all="ignore")
         with undisturbed(), evaluating(self.model), quiet, no_grad(), watch.watching():
             prediction = self.model(x)
-        inputs, targets, outputs = (t.device.to_host(t._data) for t in (x, y, prediction))
+        several = not isinstance(prediction, Tensor)
+        outputs = None if several else x.device.to_host(prediction._data)
+        inputs, targets = (t.device.to_host(t._data) for t in (x, y))
         return Look(inputs, targets, outputs, watch.layers, watch.broken)
 
     @property

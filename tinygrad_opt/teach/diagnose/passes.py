@@ -5,17 +5,21 @@ Order: inputs · activations · predictions · one batch · labels.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
+from ...nn import Module
 from ...operation import enable_grad
 from ...optim import Adam
 from ...random_numbers import undisturbed
 from ...tensor import Tensor
 from ..finding import Finding
 from ..fit import evaluating
+from ..history import Array
 from .evidence import RELUS, Evidence, Layer
 from .record import LARGE_RATIO, SMALL_RATIO, forgot_zero_grad, too_high, uneven_gradients
 
@@ -25,7 +29,8 @@ MANY_DEAD, NEARLY_ALL_DEAD = 0.6, 0.9  # shares of units
 STD_APART = 100.0  # of activations, from the first to the last hidden layer
 ONE_CLASS = 0.9  # share of predictions
 ONE_BATCH, STEPS, RATE = 32, 200, 1e-2
-LEARNED = 0.1  # of the first loss
+LEARNED = 0.2  # of the first loss; noisy examples take longer
+HALF = 0.5  # the share by which a loss fell that was learned from
 CHANCE = 0.1  # of the way from 1 / K to 1: what a guess may reach
 MEMORIZED = 0.8  # of ln K: a train loss below
 
@@ -34,7 +39,15 @@ MEMORIZED = 0.8  # of ln K: a train loss below
 
 
 def input_scale(run: Evidence) -> Finding | None:
-    """Inputs are far from 1, or features far from each other."""
+    """Inputs or targets are far from 1, or features far from each other."""
+    if run.look is not None and _unscaled(run.look.y):
+        return Finding(
+            "warning",
+            "input scale",
+            "The targets are not scaled.",
+            f"the largest is {np.abs(run.look.y).max():.3g}",
+            "standardize them, and scale predictions back: data.Standardize.",
+        )
     if run.look is None or run.look.x.dtype.kind != "f" or not np.isfinite(run.look.x).all():
         return None
     x = run.look.x.reshape(len(run.look.x), -1)
@@ -54,6 +67,13 @@ def input_scale(run: Evidence) -> Finding | None:
         evidence,
         "standardize them: data.prepare does, and data.Standardize.",
     )
+
+
+def _unscaled(values: Array) -> bool:
+    """Whether floats are far from 1."""
+    if values.dtype.kind != "f" or not np.isfinite(values).all():
+        return False
+    return bool(np.abs(values).max() > LARGE_INPUT)
 
 
 # ---- activations ------------------------------------------------------------------------------
@@ -105,7 +125,9 @@ def _units(layer: Layer) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
 def one_class(run: Evidence) -> Finding | None:
     """Nearly all predictions are the same."""
     look = run.look
-    if look is None or look.y.dtype.kind not in "iu" or look.prediction.ndim != 2:
+    if look is None or look.prediction is None:
+        return None
+    if look.y.dtype.kind not in "iu" or look.prediction.ndim != 2:
         return None
     if look.prediction.shape[1] < 2 or not np.isfinite(look.prediction).all():
         return None
@@ -129,12 +151,16 @@ def one_batch(run: Evidence) -> Finding | None:
     """A copy of the model has to learn a few examples by heart, if all is well with it."""
     if run.model is None or run.sample is None or not run.finite:
         return None
+    if run.fell > HALF or (run.look is not None and _unscaled(run.look.y)):
+        return None  # it has learned, or its targets are out of reach
     spoiled = map(run.ask, (dead_relus, too_high, forgot_zero_grad))
     if any(finding is not None and finding.level == "error" for finding in spoiled):
         return None  # these weights cannot, and that says why
     model, (x, y) = copy.deepcopy(run.model), run.sample
     params: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
-    outputs = math.prod(run.look.prediction.shape[1:]) if run.look else 1
+    outputs = 1
+    if run.look is not None and run.look.prediction is not None:
+        outputs = math.prod(run.look.prediction.shape[1:])
     room = sum(p.size for p in params) // (2 * outputs)  # examples that such a network can hold
     count = min(ONE_BATCH, len(x), max(1, room))
     x, y = x[:count], y[:count]
@@ -146,7 +172,8 @@ def one_batch(run: Evidence) -> Finding | None:
         loss.backward()
         return loss
 
-    with undisturbed(), evaluating(model), enable_grad(), x.device.errstate(all="ignore"):
+    quiet, apart = x.device.errstate(all="ignore"), _without_gradients(run.model)
+    with undisturbed(), evaluating(model), enable_grad(), quiet, apart:
         loss = optimizer.step(closure).item()
         first = max(loss, run.start) if math.isfinite(run.start) else loss
         for _ in range(STEPS):
@@ -162,6 +189,19 @@ def one_batch(run: Evidence) -> Finding | None:
         "not the data: the model (does the gradient reach every layer?), the loss (does it get raw "
         "scores?) or the labels.",
     )
+
+
+@contextlib.contextmanager
+def _without_gradients(model: Module) -> Iterator[None]:
+    """Afterwards gradients are as before, also where a loss adds a penalty on the model itself."""
+    before = {p: p.grad for p in model.parameters()}
+    for p in before:
+        p.grad = None
+    try:
+        yield
+    finally:
+        for p, gradient in before.items():
+            p.grad = gradient
 
 
 # ---- labels -----------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from .evidence import EARLY, Evidence
 
 FIRST_LOSS = (0.5, 1.5)  # times ln K
 RISEN = 1.5  # the end over the start
+FEW = 5  # updates
 GROWTH = 8.0  # of ‖weight‖ in the first epoch
 WINDOWS, WINDOWS_RISEN = 10, 9  # of the losses: how many there are, how many may not rise
 LARGE_RATIO, SMALL_RATIO = 5e-2, 5e-4  # ‖update‖ / ‖weight‖ in the first epoch
@@ -29,8 +30,8 @@ STEADY = 0.05  # the change of that norm from update to update, as a share of it
 REBOUND = 1.5  # the loss at the end over the lowest
 EPOCHS_RISING = 3  # of the test loss, while the train loss falls
 TEST_OVER_TRAIN = 2.0
-GAP, LARGE_GAP = 0.06, 0.18  # of the first loss: what matters, and also where the test loss falls
-GAINING = 0.02  # the share by which the test loss still falls in those epochs
+GAP, LARGE_GAP = 0.06, 0.18  # of the first loss: what matters, and while the test loss is good
+GAINING = 0.02  # the share by which a test loss still falls in those epochs, or is near its least
 SPREAD = 0.05  # of the mean losses of the last third
 NOISE = 0.005  # of the first loss: a spread below does not matter
 TREND = 2.2  # spreads from the beginning of that third to its end; a straight line has 3.5
@@ -43,16 +44,27 @@ def initial_loss(run: Evidence) -> Finding | None:
     """A network that knows nothing gives every class 1 / K, and −ln (1 / K) = ln K."""
     if run.classes is None or not math.isfinite(run.start):
         return None
+    if (lowest := float(run.losses.min())) < 0:
+        return Finding(
+            "warning",
+            "initial loss",
+            "The loss is below 0, which that of classes cannot be.",
+            f"{run.start:.3g} at first, and at least {lowest:.3g}",
+            "a look at the sign: cross-entropy is −ln of a probability, and falls to 0.",
+        )
     expected = math.log(run.classes)
     low, high = (factor * expected for factor in FIRST_LOSS)
     if low <= run.start <= high:
         return None
+    above = run.start > high
     return Finding(
-        "warning",
+        "warning" if above else "info",
         "initial loss",
-        f"The first loss is {'above' if run.start > high else 'below'} that of a guess.",
+        f"The first loss is {'above' if above else 'below'} that of a guess.",
         f"{run.start:.3g}; a network that knows nothing has ln {run.classes} = {expected:.3g}",
-        "a smaller last layer, scaled inputs, and a look at the labels; the loss takes raw scores.",
+        "a smaller last layer, scaled inputs, and a look at the labels; the loss takes raw scores."
+        if above
+        else "nothing, where the network had learned before.",
     )
 
 
@@ -95,7 +107,7 @@ def too_high(run: Evidence) -> Finding | None:
     rises = sum(after > before for before, after in pairwise(means))
     growth = run.growth
     ratio, learned = run.ratio, run.end < LEARNED * run.start
-    if run.end > RISEN * run.start:
+    if run.end - run.start > (RISEN - 1) * abs(run.start):
         evidence = f"the loss went from {run.start:.3g} to {run.end:.3g}"
     elif len(means) > WINDOWS and rises >= WINDOWS_RISEN and run.end > run.start:
         evidence = f"the loss rose in {rises} of the {WINDOWS} last windows"
@@ -116,15 +128,30 @@ def too_high(run: Evidence) -> Finding | None:
 
 def too_low(run: Evidence) -> Finding | None:
     """The loss hardly falls, and updates are small against the weights."""
-    if run.ratio is None or not 0 < run.ratio < SMALL_RATIO or not abs(run.fell) < FLAT:
+    if run.pace is None or not 0 < run.pace < SMALL_RATIO or not abs(run.fell) < FLAT:
         return None
     return Finding(
         "warning",
         "learning rate too low",
         "The learning rate is too low.",
         f"the loss fell by {run.fell:.1%}, and an update changes a weight matrix by "
-        f"{run.ratio:.1g} of it",
+        f"{run.ratio:.1g} of it"
+        if run.ratio is not None
+        else f"the loss fell by {run.fell:.1%}, and an update changes w by {run.pace:.1g} of it",
         "ten times the learning rate.",
+    )
+
+
+def too_short(run: Evidence) -> Finding | None:
+    """So few updates that the rules have little to go by."""
+    if not 0 < len(run.losses) < FEW or not run.finite:
+        return None
+    return Finding(
+        "info",
+        "too short",
+        "There is too little of a run to judge.",
+        f"{len(run.losses)} {'update' if len(run.losses) == 1 else 'updates'}",
+        "more updates: some epochs.",
     )
 
 
@@ -172,7 +199,7 @@ def forgot_zero_grad(run: Evidence) -> Finding | None:
     with np.errstate(all="ignore"):
         changes = float(np.median(np.abs(np.diff(g)) / g[1:]))
     lowest = float(run.smoothed.min())
-    rebounds = lowest < run.start and run.end > REBOUND * lowest
+    rebounds = lowest < run.start and run.end - lowest > (REBOUND - 1) * abs(lowest)
     if not (rebounds and end > PILED_UP * begin and changes < STEADY):
         return None
     return Finding(
@@ -216,9 +243,10 @@ def overfitting(run: Evidence) -> Finding | None:
     train, test = run.metric("train_loss"), run.metric("test_loss")
     if len(test) < EPOCHS_RISING + 1 or not run.finite:
         return None
-    gap = (test[-1] - train[-1]) / run.start
+    gap = (test[-1] - train[-1]) / abs(run.start)
     last = slice(-EPOCHS_RISING - 1, None)
-    gaining = test[-1] < (1 - GAINING) * test[last][0]
+    least = test[-1] <= (1 + GAINING) * test.min()
+    gaining = least or test[-1] < (1 - GAINING) * test[last][0]
     rising = (np.diff(test[last]) > 0).all() and train[-1] < train[last][0]
     apart = gap > (LARGE_GAP if gaining else GAP)
     if not apart or not (rising or test[-1] > TEST_OVER_TRAIN * train[-1]):

@@ -80,6 +80,8 @@ ADAM = Formula(
         wrong("parentheses", PARENTHESES.replace("√v", "√v̂"),
               "m_hat / (xp.sqrt(v_hat) + eps) → m_hat / xp.sqrt(v_hat) + eps"),
         wrong("not squared", NOT_SQUARED, "* g * g → * g"),
+        wrong("v from m", "v is made from m. Both are means of their own: m of g, v of g².",
+              "(1 - beta2) * g * g → (1 - beta2) * m * m"),
         wrong("the betas swapped",
               "β₁ and β₂ changed places: β₁ = 0.9 belongs to m, β₂ = 0.999 to v.",
               "beta1, beta2 = betas → beta2, beta1 = betas"),

@@ -122,7 +122,8 @@ class _Answers:
         """Which arguments it wrote into."""
         names = ", ".join(name for name in self.exercise.arguments if name in self.changed)
         advice = "The caller's array changes, too, as by += or […] = …. Make a new one: a = a + b."
-        return f"{names} changes inside. {advice}" if names else ""
+        verb = "change" if "," in names else "changes"
+        return f"{names} {verb} inside. {advice}" if names else ""
 
     def recognised(self, calls: Sequence[Call], stopped_at: Call | None = None) -> str:
         """The known mistake, as far as the function answers at all."""
@@ -229,14 +230,14 @@ def _parting(exercise: Formula, outputs: Outputs, call: Call) -> str:
         for argument, value in zip(exercise.arguments, call.arguments, strict=True)
     )
     digits = next(n for n in (4, 8, 12, 17) if f"{right[at]:.{n}g}" != f"{mine[at]:.{n}g}")
-    numbers = f"should be {right[at]:.{digits}g} and is {mine[at]:.{digits}g}"
+    numbers = f"should be {right[at] + 0.0:.{digits}g} and is {mine[at] + 0.0:.{digits}g}"
     return f"{name}{place} {numbers}; there {there}."
 
 
 def _shown(value: Any) -> str:
     """A number in 4 digits, a small array whole, a large one by its shape."""
     if np.ndim(value) == 0:
-        return f"{float(value):.4g}"
+        return f"{float(value) + 0.0:.4g}"
     if np.size(value) > 6:
         return f"an array {np.shape(value)}"
     return " ".join(np.array2string(np.asarray(value), precision=4, separator=", ").split())

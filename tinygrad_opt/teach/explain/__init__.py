@@ -9,6 +9,7 @@ Order: `explain` · Explanation · which functions, and whose call of them.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType, FrameType, FunctionType
@@ -22,15 +23,17 @@ from ...optim.optimizer import Optimizer
 from ...optim.parameter_free import Distance
 from ...optim.rule import Rule, prelude
 from ...optim.schedule_free import between
+from ...optim.wrappers import Accumulate, Lookahead, SkipNonFinite
 from ...tensor import Tensor
 from .executed import Watch
 from .letters import MEANINGS, array, letter, number
 from .lines import Line, lines_of
-from .unchanged import layers, rehearsal
+from .unchanged import Hooked, layers, rehearsal
 
 __all__ = ["Explanation", "Line", "explain"]
 
-LONGEST = 60  # lines that are printed
+DECODED = ("momentum", "dampening", "weight_decay", "temperature")  # options by other letters
+LONGEST, ENDING = 60, 20  # lines that are printed, so many of them the last ones
 STEPS = (
     "rate",
     "measure",
@@ -55,11 +58,17 @@ def explain(
     Call it between ``backward()`` and ``step()``; the step is taken on copies, by the rule as it
     stands, and nothing changes. Of rules that treat every number alike one is shown, at ``index``,
     or the one with the largest gradient; of others, whole arrays by shape and norm. What needs a
-    closure to step gets it here too; it is called, so what it changes besides gradients is changed.
-    Around an optimizer, as SAM is, the optimizer's own lines are shown; hooks are left out.
+    closure to step gets it here too; it is called, as are hooks before the step, so what these
+    change besides gradients is changed. Hooks after the step are left out, which is said. Around an
+    optimizer, as SAM is, the optimizer's own lines are shown. TypeError for what is no parameter;
     ValueError for a parameter that is not the optimizer's, or has no number at that place;
     RuntimeError for one without a gradient.
     """
+    if not isinstance(parameter, Tensor):
+        raise TypeError(
+            f"explain: the parameter is a {type(parameter).__name__}. Pass one of "
+            "optimizer.parameters(), a Tensor: model.weight, not its name."
+        )
     owner = next(
         (one for one in layers(optimizer) if isinstance(one, Optimizer) and _has(one, parameter)),
         None,
@@ -75,7 +84,7 @@ def explain(
             "loss.backward() first."
         )
     old = _host(parameter)
-    with rehearsal(optimizer):
+    with rehearsal(optimizer) as hooked:
         calls = _Calls(owner, parameter, _place(parameter, index))
         with Watch(_functions(type(owner)), calls.enter) as watch:
             optimizer.step() if closure is None else optimizer.step(closure)
@@ -84,6 +93,8 @@ def explain(
             t = kept["t"] or t
         letters = tuple(type(owner).state)
         lines = [line for statement in watch.statements for line in lines_of(statement, letters)]
+        moved = not np.array_equal(old, new, equal_nan=True)
+        notes = _notes(optimizer, owner, watch, lines, hooked, moved)
     lines = [line for line in lines if line.target or line.function == "measure"]
     around = [
         type(one).__name__
@@ -102,6 +113,8 @@ def explain(
         lines,
         _meanings(owner),
         letters,
+        notes,
+        [name for name in DECODED if name in owner.defaults],
     )
 
 
@@ -125,6 +138,8 @@ class Explanation:
     lines: list[Line]
     meanings: dict[str, str]
     letters: tuple[str, ...]
+    notes: list[str]
+    options: list[str]
 
     def __str__(self) -> str:
         inside = f", inside {' around '.join(self.around)}" if self.around else ""
@@ -134,18 +149,26 @@ class Explanation:
         text = [f"{self.optimizer}, update {self.t} of {place}{inside}"]
         targets = {line.name for line in self.lines}
         told = [f"{letter(s)}: {words}" for s, words in self.meanings.items() if s in targets]
+        used = {name for line in self.lines for name in line.values}
+        told += [f"{letter(s)}: {s.replace('_', ' ')}" for s in self.options if s in used]
         text += ["   ".join(told)] if told else []
         several = len({line.function for line in self.lines}) > 1
         where = None
-        for line in self.lines[:LONGEST]:
+        left_out, last = 0, len(self.lines) - 1
+        for i, line in enumerate(self.lines):
+            if LONGEST - ENDING <= i < last - ENDING and line.name != "p":
+                left_out += 1
+                continue
+            if left_out:
+                text.append(f"… {left_out} lines more, in .lines")
+                left_out, where = 0, None
             if several and line.function != where:
                 where = line.function
                 text.append(f"in {where}:")
             text.append(("  " if several else "") + str(line).replace("\n", "\n  "))
-        if len(self.lines) > LONGEST:
-            text.append(f"… and {len(self.lines) - LONGEST} lines more, in .lines")
-        if not self.lines:
+        if not self.lines and not self.notes:
             text.append("nothing moves")
+        text += self.notes
         text.append(f"{place}: {self._shown(self.old)} → {self._shown(self.new)}")
         return "\n".join(text)
 
@@ -169,6 +192,31 @@ class Explanation:
         return number(p.item()) if p.size == 1 else array(p)
 
 
+def _notes(
+    optimizer: Any, owner: Optimizer, watch: Watch, lines: list[Line], hooked: Hooked, moved: bool
+) -> list[str]:
+    """What else a reader has to know: what moves besides the rule, and why nothing does."""
+    notes = [*hooked.notes]
+    if watch.unread:
+        notes.append(
+            f"the source of {' and '.join(dict.fromkeys(watch.unread))} cannot be read, so there "
+            "are no lines to show; write it into a file"
+        )
+    for one in layers(optimizer):
+        if isinstance(one, Lookahead) and one.steps == 0 and moved:
+            notes.append(
+                f"then Lookahead goes back, after every {one.k} steps: p ← p − (1 − α)·(p − s), "
+                f"s ← p, α = {number(one.alpha)}"
+            )
+        if isinstance(one, Accumulate) and one.count:
+            notes.append(
+                f"Accumulate collects gradients: {one.count} of {one.k} are in, so nothing moves"
+            )
+        if isinstance(one, SkipNonFinite) and one.in_a_row:
+            notes.append("SkipNonFinite leaves the step out: a gradient is not finite")
+    return notes
+
+
 def _meanings(owner: Optimizer) -> dict[str, str]:
     kinds = type(owner).state
     return {s: MEANINGS[key] for s, key in kinds.items() if key in MEANINGS}
@@ -190,7 +238,12 @@ def _place(p: Tensor, index: int | tuple[int, ...] | None) -> tuple[int, ...] | 
     """The index as a tuple; ValueError where there is no such number."""
     if index is None:
         return None
-    place = index if isinstance(index, tuple) else (index,)
+    try:
+        place = tuple(map(operator.index, index if isinstance(index, tuple) else (index,)))
+    except TypeError:
+        raise TypeError(
+            f"explain: the index is {index!r}. Give one whole number for each axis, as in (0, 2)."
+        ) from None
     if len(place) != p.ndim or any(not -n <= i < n for i, n in zip(place, p.shape, strict=True)):
         raise ValueError(
             f"explain: {_called(p)} of shape {p.shape} has no number at {index}. Give one index "
@@ -212,7 +265,8 @@ def _functions(kind: type[Optimizer]) -> dict[CodeType, str]:
                 break
     own += [cell.cell_contents for cell in kind.rule.__closure__ or ()]
     gates = [Rule.__call__, ByRows.move, Distance._measured]
-    return {f.__code__: f.__name__ for f in (*gates, *own) if isinstance(f, FunctionType)}
+    named = {f.__code__: f.__name__ for f in (*gates, *own) if isinstance(f, FunctionType)}
+    return named | {kind.rule.__code__: "rule"}
 
 
 class _Calls:
@@ -289,6 +343,8 @@ class _Calls:
         place, device = where(self.index), self.parameter.device
 
         def pick(value: Any) -> Any:
+            if isinstance(value, (list, tuple)):
+                return type(value)(map(pick, value)) if type(value) in (list, tuple) else value
             if not hasattr(type(value), "dtype") or getattr(value, "size", 0) != size:
                 return value
             if isinstance(value, np.generic):

@@ -9,7 +9,6 @@ import ast
 import functools
 import inspect
 import sys
-import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -17,6 +16,8 @@ from types import CodeType, FrameType
 from typing import Any
 
 from ...tensor import Tensor
+
+WATCHED = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Return)
 
 
 @dataclass
@@ -46,6 +47,7 @@ class Watch:
     ) -> None:
         self.functions, self.enter = functions, enter
         self.statements: list[Statement] = []
+        self.unread: list[str] = []  # functions without a source
         self._before: Any = None
 
     def __enter__(self) -> Watch:
@@ -62,18 +64,23 @@ class Watch:
         pick = self.enter(frame)
         if pick is None:
             return None
-        lines = statements_of(frame.f_code)
+        nodes = statements_of(frame.f_code)
+        if nodes is None:
+            self.unread.append(self.functions[frame.f_code])
+            return None
+        frame.f_trace_opcodes = True  # a line may hold several statements
         open_: list[Statement] = []
         seen: ast.stmt | None = None
 
         def step(frame: FrameType, event: str, value: Any) -> Any:
             nonlocal seen
-            if event == "line":
-                node = lines.get(frame.f_lineno)
-                if open_ and seen is node:
+            if event == "opcode":
+                node = nodes[frame.f_lasti // 2]
+                if node is None or seen is node:
                     return step
                 close(frame)
-                if isinstance(node, (ast.Assign, ast.AugAssign, ast.Expr, ast.Return)):
+                seen = node
+                if isinstance(node, WATCHED):
                     name = self.functions[frame.f_code]
                     held = known = {**frame.f_globals, **frame.f_locals}
                     pure = "self" not in frame.f_locals
@@ -81,7 +88,6 @@ class Watch:
                         node, held = plain_names(node, known)
                     before = {**frame.f_globals, **copies(held)}
                     open_.append(Statement(name, node, before, pick, pure))
-                    seen = lines[frame.f_lineno]
             elif event == "return":
                 close(frame, value)
             return step
@@ -146,16 +152,52 @@ def plain_names(node: ast.stmt, known: dict[str, Any]) -> tuple[ast.stmt, dict[s
 
 
 @functools.cache
-def statements_of(code: CodeType) -> dict[int, ast.stmt]:
-    """The innermost statement at each line of a function."""
-    source, first = inspect.getsourcelines(code)
-    tree = ast.parse(textwrap.dedent("".join(source)))
-    ast.increment_lineno(tree, first - 1)
-    found: dict[int, ast.stmt] = {}
-    for node in _outside_in(tree.body[0]):
-        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
-            found[line] = node
-    return found
+def statements_of(code: CodeType) -> list[ast.stmt | None] | None:
+    """The innermost statement around each instruction; None for a function without a source."""
+    try:
+        lines, _ = inspect.findsource(code)
+    except (OSError, TypeError):
+        return None
+    places = list(code.co_positions())
+    body = _body(code, _tree("".join(lines)))
+    found: list[ast.stmt | None] = [None] * len(places)
+    for node in body:
+        for i, place in enumerate(places):
+            if _inside(place, node):
+                found[i] = node
+    return found if body else None
+
+
+@functools.lru_cache(maxsize=32)
+def _tree(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
+def _body(code: CodeType, tree: ast.Module) -> list[ast.stmt]:
+    """The statements of a function, outer ones first; a lambda returns its expression."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name == code.co_name:
+            first = min([node.lineno, *(part.lineno for part in node.decorator_list)])
+            if first == code.co_firstlineno:
+                return list(_outside_in(node))
+        if isinstance(node, ast.Lambda) and code.co_name == "<lambda>":
+            result = ast.copy_location(ast.Return(node.body), node.body)
+            if node.lineno == code.co_firstlineno and any(
+                _inside(place, result) for place in code.co_positions()
+            ):
+                return [result]
+    return []
+
+
+def _inside(place: tuple[int | None, ...], node: ast.stmt) -> bool:
+    """Whether an instruction, (line, last line, column, last column), belongs to a statement."""
+    line, last_line, column, last_column = place
+    if line is None or last_line is None:
+        return False
+    if column is None or last_column is None:
+        return node.lineno <= line <= (node.end_lineno or line)
+    begin, end = (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
+    return begin <= (line, column) and (last_line, last_column) <= end
 
 
 def _outside_in(node: ast.AST) -> Iterator[ast.stmt]:

@@ -52,7 +52,7 @@ class Writer:
     def value(self, node: ast.expr) -> Any:
         """What an expression is here; LookupError where that is not known."""
         try:
-            return eval(ast.unparse(node), self.scope)
+            return eval(ast.unparse(node), dict(self.scope))
         except Exception as error:
             raise LookupError(ast.unparse(node)) from error
 
@@ -196,9 +196,18 @@ class Writer:
         texts = [self.inside(a, 0) for a in arguments]
         texts += [f"{k.arg}={ast.unparse(k.value)}" for k in node.keywords if name not in FENCES]
         inner = ", ".join(texts)
+        if name == "dot" and self.of_matrices(arguments):
+            return " ".join(self.inside(a, PRODUCT) for a in arguments), PRODUCT
         if name in FENCES:
             return FENCES[name].format(inner), ATOM
         return f"{CALLS.get(name, letter(name))}({inner})", ATOM
+
+    def of_matrices(self, arguments: list[ast.expr]) -> bool:
+        """Whether a product is one of matrices, and not the inner product of two vectors."""
+        try:
+            return any(self.value(a).ndim > 1 for a in arguments)
+        except (LookupError, AttributeError):
+            return False
 
     def is_module(self, node: ast.expr) -> bool:
         """Whether an expression names the array module, or a part of it, or the optimizer."""
@@ -221,6 +230,14 @@ class Writer:
         if isinstance(node.value, (int, float)):
             return self.shown(node.value)
         return ast.unparse(node), ATOM
+
+    def namedexpr(self, node: ast.NamedExpr) -> Text:
+        """What is named on the way, which has a line of its own."""
+        return self.text(node.value)
+
+    def tuple(self, node: ast.Tuple) -> Text:
+        """(a, b)."""
+        return f"({', '.join(self.text(part)[0] for part in node.elts)})", ATOM
 
     def starred(self, node: ast.Starred) -> Text:
         """The list itself."""

@@ -12,7 +12,7 @@ GREEK = {
     "lr": "η", "eta": "ηₜ", "scheduled_lr": "ηₜ", "eps": "ε", "momentum": "μ", "mu": "μ",
     "dampening": "τ", "weight_decay": "λ", "lambd": "λ̃", "alpha": "α", "beta": "β", "betas": "β",
     "gamma": "γ", "delta": "δ", "rho": "ρ", "nu": "ν", "xi": "ξ", "temperature": "T", "dlr": "a",
-    "slope": "f′", "pi": "π", "Pi": "Π", "minus_g": "−g₋",
+    "slope": "f′", "pi": "π", "alphas": "α", "Pi": "Π", "minus_g": "−g₋",
 }  # fmt: skip
 
 MARKS = {"_hat": "\u0302", "_mean": "\u0304", "_star": "*", "_last": "₋", "_next": "₊"}

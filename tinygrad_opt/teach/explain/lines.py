@@ -19,6 +19,7 @@ from .letters import letter
 RETURNS = {"between": ("p", "z"), "rate": ("dlr",), "adam_rate": ("dlr",), "direction": ("d",)}
 SHARED = ("update", "_share")  # methods that put numbers into the groups
 BOOKS = {"self", "storage", "memory", "closure", "grad", "generator", "zip", "_replace", "signs"}
+BOOKS |= {"evaluations"}  # of the loss, counted
 OPEN = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call, ast.IfExp, ast.ListComp)
 
 
@@ -69,6 +70,8 @@ def lines_of(statement: Statement, letters: tuple[str, ...]) -> Iterator[Line]:
             continue
         if not _is_data(value) or not _worth(statement, node, writer):
             continue
+        if writer.write(node) == target:
+            continue  # the same numbers in another shape
         values = {n: scope[n] for n in _names(node) if n in scope and _is_data(scope[n])}
         yield Line(
             statement.function,
@@ -95,7 +98,17 @@ def _pairs(
     """Name, how it is written, expression and value of everything that a statement gives."""
     node, after = statement.node, statement.after
     symbol = Writer({}).symbol
-    if isinstance(node, ast.Assign):
+    for part in ast.walk(node):
+        if isinstance(part, ast.NamedExpr):
+            yield part.target.id, symbol(part.target), part.value, _UNKNOWN
+    if isinstance(node, ast.AugAssign):
+        old = ast.parse(ast.unparse(node.target), mode="eval").body
+        new = ast.BinOp(old, node.op, node.value)
+        yield ast.unparse(node.target), symbol(old), new, _left(node.target, after)
+    elif isinstance(node, ast.AnnAssign) and node.value is not None:
+        value = _left(node.target, after)
+        yield ast.unparse(node.target), symbol(node.target), node.value, value
+    elif isinstance(node, ast.Assign):
         first = node.targets[0]
         several = isinstance(first, ast.Tuple)
         if any(isinstance(target, ast.Starred) for target in getattr(first, "elts", ())):
@@ -112,6 +125,8 @@ def _pairs(
         called = node.value.func
         if isinstance(called, ast.Attribute) and called.attr == "_place":
             yield "p", "p", node.value.args[0], _UNKNOWN
+        if isinstance(called, ast.Attribute) and called.attr == "append":
+            yield ast.unparse(called.value), symbol(called.value), node.value.args[0], _UNKNOWN
         if isinstance(called, ast.Attribute) and called.attr in SHARED:
             for keyword in node.value.keywords:
                 if keyword.arg:
@@ -133,7 +148,7 @@ def _returned(
         kind, {"rule": ("p", *letters), "measure": ("", "", *letters)}.get(kind, ())
     )
     if not isinstance(node, ast.Tuple) and isinstance(statement.returned, (tuple, list)):
-        return  # of a function whose own lines stand here
+        return  # of a function whose own lines stand here, or of a line above
     parts = node.elts if isinstance(node, ast.Tuple) else [node]
     several = isinstance(node, ast.Tuple)
     for i, (part, value) in enumerate(
@@ -141,8 +156,9 @@ def _returned(
     ):
         if isinstance(part, ast.Starred):
             return  # how many come here, no name says
-        if not isinstance(part, (ast.Name, ast.Constant)):
-            name = names[i] if i < len(names) else ""
+        name = names[i] if i < len(names) else ""
+        renamed = kind == "rule" and isinstance(part, ast.Name) and part.id != name
+        if renamed or not isinstance(part, (ast.Name, ast.Constant)):
             yield name, letter(name), part, value
 
 

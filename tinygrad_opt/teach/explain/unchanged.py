@@ -22,14 +22,46 @@ def layers(optimizer: Any) -> list[Any]:
     return found
 
 
+class Hooked:
+    """The hooks of a step that is rehearsed, and what is to be said of them."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def own(self, name: str, value: Any) -> Any:
+        """The value of an attribute for the rehearsal."""
+        if not isinstance(value, Hooks):
+            return _own(value)
+        if name == "_before":
+            return self.told(value) if value else Hooks()
+        if value:
+            self.notes.append("not shown: hooks that are called after the step")
+        return Hooks()
+
+    def told(self, hooks: Hooks) -> Hooks:
+        """These hooks, which tell whether they change gradients."""
+        mine, before = Hooks(), {}
+
+        def first(optimizer: Any, args: Any, kwargs: Any) -> None:
+            before.update({p: p.grad for p in optimizer.parameters()})
+
+        def last(optimizer: Any, args: Any, kwargs: Any) -> None:
+            if any(p.grad is not g for p, g in before.items()):
+                self.notes.append("hooks before the step have changed the gradients")
+
+        for hook in (first, *hooks.values(), last):
+            mine.add(hook)
+        return mine
+
+
 @contextlib.contextmanager
-def rehearsal(optimizer: Any) -> Iterator[None]:
+def rehearsal(optimizer: Any) -> Iterator[Hooked]:
     """Inside this block a step is taken with the rule as it stands, on copies.
 
     Afterwards weights, gradients, state, counts, groups, the generator and the places where arrays
-    live are what they were, to the bit. Hooks are not called.
+    live are what they were, to the bit. Hooks before a step are called, those after it are not.
     """
-    every = layers(optimizer)
+    every, hooked = layers(optimizer), Hooked()
     params = list(optimizer.parameters())
     tensors = [_contents(p) for p in params]
     gradients = [(p.grad, p.grad._data) for p in params if p.grad is not None and _dense(p.grad)]
@@ -39,7 +71,7 @@ def rehearsal(optimizer: Any) -> Iterator[None]:
         for one in every:
             for name, value in vars(one).items():
                 if name not in ("param_groups", "optimizer", "_made", "_storages", "buffers"):
-                    setattr(one, name, Hooks() if isinstance(value, Hooks) else _own(value))
+                    setattr(one, name, hooked.own(name, value))
         for p in params:
             p.grad = None if p.grad is None else _twin(p.grad)
         for one in every:
@@ -51,7 +83,7 @@ def rehearsal(optimizer: Any) -> Iterator[None]:
                 ]
                 one._restore(entries)
         with undisturbed():
-            yield
+            yield hooked
     finally:
         for one, kept in zip(every, attributes, strict=True):
             vars(one).clear()

@@ -5,6 +5,7 @@ Order: `landscape` · Landscape · its words · files.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,22 +58,24 @@ def landscape(
 
     ``data`` are batches, a `Dataset` or a pair (x, y). The loss is the mean over all of them, in
     evaluation mode, so that batch normalization uses the statistics of the end. The model itself is
-    not touched, nor are the random numbers and the place in the data. ValueError for unknown words,
-    for more than 40,000 points, and where the history that a direction needs is missing.
+    not touched, nor are the random numbers and the place in the data. It is a copy that moves: a
+    ``loss`` that reaches for the weights of the model itself sees them where they are, and adds the
+    same number everywhere. ValueError for unknown words, for more than 40,000 points, for data
+    that can be read only once, and where the history that a direction needs is missing.
     """
     if isinstance(model, str):
         model = get_surface(model)
     kind = directions or _usual(model, history)
     check_grid(kind, grid, radius)
-    view: Network | Function
-    if isinstance(model, Module):
-        view = Network(model, data, loss, history)
-    else:
-        view = Function(model, history)
-    plane = _plane(kind, view, seed)
-    ranges = _ranges(kind, view, plane, radius)
-    axes = [np.linspace(low, high, grid) for low, high in ranges]
     with undisturbed(), no_grad(), Device("cpu").errstate(all="ignore"):
+        view: Network | Function
+        if isinstance(model, Module):
+            view = Network(model, data, loss, history)
+        else:
+            view = Function(model, history)
+        plane = _plane(kind, view, seed)
+        ranges = _ranges(kind, view, plane, radius)
+        axes = [np.linspace(low, high, grid) for low, high in ranges]
         places = np.stack(np.meshgrid(*axes), axis=-1)
         heights = np.array([view.loss(plane.point(*at)) for at in places.reshape(-1, len(axes))])
         path_loss = None if view.path is None else np.array([view.loss(w) for w in view.path])
@@ -95,6 +98,8 @@ def check_grid(directions: str, grid: int, radius: float = 1.0) -> None:
             f"landscape: directions is {directions!r}.{did_you_mean(directions, DIRECTIONS)} It is "
             f"one of {', '.join(DIRECTIONS)}."
         )
+    if not isinstance(grid, (int, np.integer)):
+        raise ValueError(f"landscape: grid is {grid!r}. It is a whole number, as in grid=25.")
     points = grid if directions == "line" else grid**2
     if grid < 2 or points > MOST_POINTS or not radius > 0:
         raise ValueError(
@@ -150,7 +155,7 @@ def _ranges(
 # ---- what was found ---------------------------------------------------------------------------
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Landscape:
     """Heights over a plane or a line.
 
@@ -224,6 +229,14 @@ class Landscape:
             words += f" The plane holds {100 * self.share:.4g} % of the path."
         return words
 
+    def __repr__(self) -> str:
+        sides = " × ".join(str(len(axis)) for axis in self.axes)
+        return f"Landscape({self.directions}, {sides} points: {self.sentence})"
+
+    def __str__(self) -> str:
+        """The map, and the sentence."""
+        return f"{self.to_text()}\n{self.sentence}"
+
     # ---- files --------------------------------------------------------------------------------
 
     def to_rows(self) -> list[dict[str, float]]:
@@ -248,12 +261,22 @@ class Landscape:
     def to_text(self, most: int = 25) -> str:
         """A map of characters, the higher the darker, with ``most`` cells along an axis.
 
-        On a logarithmic scale where the loss spans decades; s is the start of the path, e its end.
+        On a logarithmic scale where the loss spans decades; s is the start of the path, e its end,
+        and · where it went between.
         """
         every = slice(None, None, -(-len(self.axes[0]) // most))
-        axes, marks = [axis[every] for axis in self.axes], {}
-        for mark, place in zip("se", () if self.path is None else self.path[[0, -1]]):
-            if all(axis[0] <= x <= axis[-1] for axis, x in zip(axes, place)):
-                marks[mark] = tuple(int(abs(axis - x).argmin()) for axis, x in zip(axes, place))
+        axes = [axis[every] for axis in self.axes]
+        marks: dict[tuple[int, ...], str] = {}
+        path = [] if self.path is None else list(self.path)
+        for mark, places in (("·", _between(path)), ("s", path[:1]), ("e", path[-1:])):
+            for place in places:
+                if all(axis[0] <= x <= axis[-1] for axis, x in zip(axes, place)):
+                    marks[tuple(int(abs(axis - x).argmin()) for axis, x in zip(axes, place))] = mark
         height = self.height[(every,) * len(axes)]
         return "\n".join(text_map(height, self.spans_decades, marks))
+
+
+def _between(path: list[Array]) -> list[Array]:
+    """Points along a path, close enough to be seen as a line."""
+    parts = np.linspace(0, 1, 25)[:, None]
+    return [at for a, b in itertools.pairwise(path) for at in a + parts * (b - a)]

@@ -11,6 +11,7 @@ from ...data import DataLoader, Dataset
 from ...device import default_device
 from ...nn import Module
 from ...tensor import Tensor
+from ..batches import apart
 from ..fit import Batches, Loss, evaluate
 from ..history import Array, History
 from ..surfaces import Surface
@@ -35,12 +36,18 @@ class Network:
     ) -> None:
         if data is None:
             raise ValueError("landscape: a model has a loss on data only. Give data=.")
-        self.model = copy.deepcopy(model)
+        try:
+            self.model = copy.deepcopy(model)
+        except TypeError as error:
+            raise TypeError(
+                f"landscape: it works on a copy of the model, which cannot be copied: {error}. "
+                "Make what cannot be copied, such as a lock or a file, outside of the model."
+            ) from None
         self.parameters = list(self.model.parameters())
         batches: Any = data
         if isinstance(data, (Dataset, tuple)):
             batches = DataLoader(data, batch_size=None, device=self.parameters[0].device)
-        self.batches, self.criterion = list(copy.copy(batches)), loss
+        self.batches, self.criterion = list(apart("landscape", batches)), loss
         self.shapes = [p.shape for p in self.parameters]
         hosts = [p.device.to_host(p._data).reshape(-1) for p in self.parameters]
         self.centre = np.concatenate(hosts).astype(np.float64)

@@ -13,12 +13,12 @@ DEPTH = 1e-6  # of the greatest height: what lies lower is drawn as this
 
 
 def text_map(
-    height: Array, logarithmic: bool, marks: Mapping[str, tuple[int, ...]]
+    height: Array, logarithmic: bool, marks: Mapping[tuple[int, ...], str]
 ) -> Iterator[str]:
     """The lines of a map, two characters a cell, the higher the darker; y grows upwards.
 
-    ``height[j, i]`` is drawn at column i; a height (G,) makes one line. ``marks``: a character and
-    the cell (i, j) at which it stands.
+    ``height[j, i]`` is drawn at column i; a height (G,) makes one line. ``marks``: a cell (i, j)
+    and the character that stands there.
     """
     rows = np.atleast_2d(np.nan_to_num(height, nan=np.inf, posinf=np.inf))
     finite = rows[np.isfinite(rows)]
@@ -29,6 +29,6 @@ def text_map(
     depth = (rows - rows.min()) / (np.ptp(rows) or 1.0)
     cells = np.array(list(SHADES))[np.round(depth * (len(SHADES) - 1)).astype(int)]
     lines = [[2 * cell for cell in row] for row in cells]
-    for mark, (i, *j) in marks.items():
+    for (i, *j), mark in marks.items():
         lines[j[0] if j else 0][i] = f"{mark} "
     return ("".join(line).rstrip() for line in reversed(lines))

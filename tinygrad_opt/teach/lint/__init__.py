@@ -60,6 +60,11 @@ def lint(
     the block. RuntimeError where somebody else
     watches already: `profile`, `capture` or another `lint`.
     """
+    if not isinstance(model, Module | None) or isinstance(optimizer, Module | str):
+        raise TypeError(
+            f"lint: the model is a {type(model).__name__} and the optimizer a "
+            f"{type(optimizer).__name__}. Write lint(model, optimizer, scheduler), or None."
+        )
     default_device()  # known from now on, where the environment names it
     watched = [device for device in Device.known() if isinstance(device.xp, Observer)]
     if watched:

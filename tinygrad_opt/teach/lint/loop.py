@@ -6,12 +6,13 @@ Order: gradients · schedules · parameters · the graph · the rate.
 from __future__ import annotations
 
 import gc
+import itertools
 from typing import Any
 
 from ...operation import Plan, recording
 from ...optim import Accumulate, SkipNonFinite
 from ...optim.wrapper import Wrapper
-from .watch import Call, Rule, norm
+from .watch import Call, Rule, Where, norm
 
 STEPS_GROWING = 5
 LOOKS, APART = 8, 1000  # steps in a row at which the graph is counted, and from look to look
@@ -23,24 +24,37 @@ SCALARS = 1000  # operations on one number in a step
 
 
 class ForgotZeroGrad(Rule):
-    """A backward pass adds to gradients that a step has used already."""
+    """A step uses gradients that were added to those of a step before."""
 
     name = "forgot zero_grad"
     level = "error"
 
+    def begin(self) -> None:
+        """Nothing was added."""
+        self.mixed: dict[Any, tuple[Any, str]] = {}  # gradients, and where something was added
+
     def before_backward(self, loss: Any) -> None:
         """Which gradients are old."""
-        used = self.session.used
-        self.old = {p: g for p, g in used.items() if p.grad is g and _any(g)}
+        old = self.session.used | {p: g for p, (g, _) in self.mixed.items()}
+        self.old = {p: g for p, g in old.items() if p.grad is g and _any(g)}
 
     def after_backward(self, loss: Any) -> None:
         """Whether something was added to them."""
-        added = sum(p.grad is not g for p, g in self.old.items())
+        added = [p for p, g in self.old.items() if p.grad is not g]
         if added:
+            line = Where().line
+            self.mixed |= {p: (p.grad, self.mixed.get(p, (None, line))[1]) for p in added}
+
+    def after_step(self, optimizer: Any, closure: bool) -> None:
+        """Whether such a gradient was used: what other losses left behind is no matter before."""
+        params = [p for p in optimizer.parameters() if p in self.mixed]
+        mixed = [self.mixed.pop(p) for p in params if p.grad is self.mixed[p][0]]
+        if mixed:
             self.found(
                 "backward() adds to gradients that a step has used already.",
-                f"{added} parameters",
+                f"{len(mixed)} parameters",
                 "optimizer.zero_grad() before loss.backward().",
+                line=mixed[0][1],
             )
 
 
@@ -49,10 +63,25 @@ def _any(gradient: Any) -> bool:
 
 
 class StepWithoutGradients(Rule):
-    """A step with no gradients, or with those of the step before."""
+    """A step with no gradients, with those of the step before, or with those set to 0."""
 
     name = "step without new gradients"
     level = "error"
+
+    def begin(self) -> None:
+        """No gradient has arrived."""
+        self.alive: list[Any] = []  # a parameter whose gradient was not 0 after a backward pass
+
+    def after_backward(self, loss: Any) -> None:
+        """Look for one that is not 0."""
+        optimizer = self.session.optimizer
+        params = [] if optimizer is None else optimizer.parameters()
+        alive = (p for p in params if p.grad is not None and _any(p.grad))
+        self.alive = [*self.alive, *itertools.islice(alive, 1)][:1]
+
+    def after_step(self, optimizer: Any, closure: bool) -> None:
+        """The next step needs others."""
+        self.alive = []
 
     def before_step(self, optimizer: Any, closure: bool) -> None:
         """Look at the gradients that there are."""
@@ -64,6 +93,8 @@ class StepWithoutGradients(Rule):
             evidence = "every gradient is None"
         elif all(used.get(p) is g for p, g in gradients.items()):
             evidence = "the gradients are those of the step before"
+        elif any(p in gradients for p in self.alive) and not any(map(_any, gradients.values())):
+            evidence = "every gradient was set to 0 after the backward pass"
         else:
             return
         self.found(
@@ -106,12 +137,18 @@ class SchedulerFirst(Rule):
         t = self._now()
         if t == self.t:
             return
-        self.t, count = t, self.session.optimizer.step_count
+        before, self.t, count = self.t, t, self.session.optimizer.step_count
         if count == self.steps and not self.skips:
             self.found(
                 f"{type(self.session.scheduler).__name__} moved before the optimizer's step.",
                 f"at step {count} of the optimizer, the scheduler is at {t:g}",
                 "optimizer.step() first, then scheduler.step(): else a learning rate is skipped.",
+            )
+        elif before is not None and t - before == 2 and not self.skips:
+            self.found(
+                f"{type(self.session.scheduler).__name__} moved twice in a row.",
+                f"at step {count} of the optimizer, it went from {before:g} to {t:g}",
+                "one scheduler.step() after optimizer.step(): else a learning rate is skipped.",
             )
         self.steps = count
 

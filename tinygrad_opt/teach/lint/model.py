@@ -42,7 +42,8 @@ def _inside(value: Any) -> list[Any]:
     if not isinstance(value, list | tuple | dict):
         return []
     parts = value.values() if isinstance(value, dict) else value
-    return [part for part in parts if isinstance(part, Module | Parameter)]
+    deeper = [one for part in parts if part is not value for one in _inside(part)]
+    return [part for part in parts if isinstance(part, Module | Parameter)] + deeper
 
 
 class DeadRelu(Rule):
@@ -61,7 +62,7 @@ class DeadRelu(Rule):
             return
         if call.name in LINEARS:
             self.after = self.session.name_of(call.inputs[1]).removesuffix(".weight") or self.after
-        if call.name not in RELUS or call.value.ndim < 2:
+        if not _cuts_at_zero(call) or call.value.ndim < 2:
             return
         axes = tuple(range(call.value.ndim - 1))
         on = (call.value > 0).any(axis=axes)
@@ -77,6 +78,14 @@ class DeadRelu(Rule):
                     f"{share:.0%} of the relu after {self.after}, in {BATCHES} batches",
                     "a lower learning rate, He initialization, or leaky_relu.",
                 )
+
+
+def _cuts_at_zero(call: Call) -> bool:
+    """Whether this is a relu, also where it is written as clip or maximum."""
+    if call.name == "maximum":
+        return any(not hasattr(x, "shape") and x == 0 for x in call.inputs)
+    bounds = (call.params.get("low"), call.params.get("high"))
+    return call.name in RELUS or (call.name == "clip" and bounds == (0, None))
 
 
 class TrainingWhileEvaluating(Rule):

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...operation import recording
 from .watch import Call, Rule, is_floats, percent_of
 
 FLOAT32, FLOAT64 = "f", "d"  # as NumPy and CuPy write dtypes in a letter
+REDUCTIONS = ("sum", "mean", "norm")
 ONE = 1e-4  # how far from 1 the sum of probabilities may be
 
 # ---- probabilities ----------------------------------------------------------------------------
@@ -90,7 +92,7 @@ class Outer(Rule):
 
     def begin(self) -> None:
         """Nothing was seen."""
-        self.outer: list[tuple[Any, str, str]] = []  # arrays, where they were made, of which shapes
+        self.outer: list[tuple[Any, str, str, int]] = []  # arrays, and: made where, of what, N
 
     def operation(self, call: Call) -> None:
         """Follow an N×N difference to its sum or mean."""
@@ -99,17 +101,17 @@ class Outer(Rule):
         from_outer = [known for known in self.outer if any(x is known[0] for x in call.inputs)]
         shapes = [getattr(x, "shape", ()) for x in call.inputs]
         if call.name == "subtract" and _crosses(*shapes):
-            self.outer.append((call.value, call.where.line, f"{shapes[0]} − {shapes[1]}"))
-        elif from_outer and call.name in ("sum", "mean") and call.value.size == 1:
-            _, line, text = from_outer[0]
-            n = max(shapes[0])
+            text = f"{shapes[0]} − {shapes[1]}"
+            self.outer.append((call.value, call.where.line, text, len(call.value)))
+        elif from_outer and call.name in REDUCTIONS and call.value.size == 1:
+            _, line, text, n = from_outer[0]
             self.found(
                 "A difference compares every example with every other.",
                 f"{text} gives ({n}, {n}), and the loss is its {call.name}",
                 f"target.reshape({n}, 1), or prediction[:, 0].",
                 line=line,
             )
-        elif from_outer and call.value.shape == shapes[0]:
+        elif from_outer and (call.value.shape == from_outer[0][0].shape or call.name in REDUCTIONS):
             self.outer.append((call.value, *from_outer[0][1:]))
 
     def after_step(self, optimizer: Any, closure: bool) -> None:
@@ -136,15 +138,16 @@ class NotFinite(Rule):
         """All is well."""
         self.done = False
         self.suspect: tuple[str, str, str] | None = None  # an infinity that may be meant as a mask
-        self.lines: dict[tuple[str, int], tuple[str, Any]] = {}  # where operations were called
+        # Where operations were called, and of what, by an array that a derivative reads.
+        self.calls: dict[tuple[str, int], tuple[str, Any, Any]] = {}
 
     def operation(self, call: Call) -> None:
         """Look at inputs and result."""
         if self.done:
             return
-        if not call.backward and call.arrays:
+        if not call.backward and call.arrays and recording():
             for array in (call.inputs[0], call.value):  # a derivative reads one of them
-                self.lines[call.name, id(array)] = call.where.line, array
+                self.calls[call.name, id(array)] = call.where.line, array, call.arrays[0]
         value = call.value
         if not is_floats(value) or call.finite(value):
             return
@@ -178,17 +181,19 @@ class NotFinite(Rule):
 
     def after_step(self, optimizer: Any, closure: bool) -> None:
         """A new step, new arrays."""
-        self.suspect, self.lines = None, {}
+        self.suspect, self.calls = None, {}
 
     def _sentence(self, call: Call, nan: Any) -> tuple[str, str, str]:
         kind = "NaN" if bool(nan.any()) else "an infinity"
         bad = (~call.xp.isfinite(call.value)).sum()
-        given = call.inputs[2:] if call.backward else call.inputs  # behind g and y
-        arrays = [x for x in given if is_floats(x)] or call.arrays
-        reach = f"its input goes from {float(arrays[0].min()):.3g} to {float(arrays[0].max()):.3g}"
-        line = call.where.line
-        for array in call.inputs[1:] if call.backward else ():
-            line = self.lines.get((call.name, id(array)), (line, None))[0]
+        line, reads = call.where.line, call.arrays[0]
+        name = "its input"
+        if call.backward:
+            known = [(call.name, id(array)) for array in call.inputs[1:]]  # behind g
+            made = next((self.calls[key] for key in known if key in self.calls), None)
+            line, _, reads = made or (line, None, reads)
+            name = name if made else "the gradient that it gets"
+        reach = f"{name} goes from {float(reads.min()):.3g} to {float(reads.max()):.3g}"
         what = f"The gradient of {call.name}" if call.backward else call.name
         return f"{what} makes {kind}.", f"{percent_of(bad, call.value)}; {reach}", line
 

@@ -80,9 +80,11 @@ def _map(axes: Axes, path: Array, f: Any, title: str) -> None:
     lowest = np.nanmin(heights)
     raised = np.log10(np.maximum(heights - lowest, 1e-6 * (np.nanmax(heights) - lowest) or 1e-12))
     contours = axes.contourf(x, y, raised, LEVELS, cmap=MAP, alpha=0.6)
-    for known in getattr(f, "minima", ()):
-        if len(known) == 2:
-            axes.plot(*known, color="black", marker="x", markersize=8, linestyle="none")
+    minima = [m for m in getattr(f, "minima", ()) if len(m) == 2]
+    if minima:
+        name = "minimum" if len(minima) == 1 else "minima"
+        cross: dict[str, Any] = {"color": "black", "marker": "x", "markersize": 8}
+        axes.plot(*zip(*minima, strict=True), **cross, linestyle="none", label=name)
     axes.plot(*path.T, color=COLOURS[0], marker="o", markersize=3.5, linewidth=1)
     _ends(axes, path[0], path[-1])
     label(axes, "x", "y", title)

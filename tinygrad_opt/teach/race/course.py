@@ -6,18 +6,19 @@ Order: `race` · one racer · its own rate.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import inf, isclose
+from math import inf, isclose, isfinite, nan
+from statistics import mean
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ...data import Dataset
 from ...optim import OPTIMIZERS, Entry, get_optimizer
-from ...random_numbers import generator
+from ...random_numbers import undisturbed
 from ..history import History
 from ..surfaces import Surface
 from .outcome import Race, Racer, above_rounding, fell
-from .tasks import Make, NetworkTask, get_task
+from .tasks import TRIALS, Make, NetworkTask, SurfaceTask, get_task
 
 GRID = (1e-5, 10.0)  # the rates to try
 
@@ -48,18 +49,24 @@ def race(
     a network with ``hidden`` layers learns in batches of ``batch``. The budget is counted in
     gradients: ``evaluations`` 200 on surfaces, 400 for networks; rules with a closure take
     several for a step. The own rate is the best of ``lr`` and ``tune`` rates on a log ``grid`` (1:
-    no others), the same for all: by what is left of the loss, for networks of the validation loss,
-    with a seed that is not reported. Networks are reported on test data by the median over
-    ``seeds``; per seed all begin with the same weights and see the same batches.
+    no others), the same for all: by what is left of the loss. Where luck plays a part it is the
+    mean of three trials with seeds that are not reported, for networks of three splits and of the
+    validation loss, half at the end and half on the way. Of neighbours that are as good, within the
+    standard error, the middle one is taken, and none at which a trial diverges. Networks are
+    reported on test data by the median over ``seeds``; per seed all begin with the same weights and
+    see the same batches.
 
     The ranking is by the gradients after which a run is below the ``target`` for good (surfaces: a
     share of the first gap, 1e-3; networks: a test accuracy, 0.9, or the test loss of a
     regression), then by what is left, above 1e-12. ``on_racer(done, race)`` is called after every
-    racer. One that diverges or cannot run is shown as such, and the others go on.
-    ValueError for no or unknown optimizers, an unknown task, and numbers that make no race.
+    racer. One that diverges or cannot run is shown as such, and the others go on. Random numbers
+    drawn later are as they would be without the race.
+    ValueError for no or unknown optimizers, an unknown task, numbers that make no race, and options
+    that the task does not have.
     """
     makes = _named(optimizers)
-    if not (lr > 0 and tune >= 1 and seeds >= 1 and 0 < grid[0] < grid[1] and seed >= 0):
+    rising = 0 < grid[0] < grid[1] < inf
+    if not (0 < lr < inf and tune >= 1 and seeds >= 1 and rising and seed >= 0):
         raise ValueError(
             f"race: lr {lr}, tune {tune}, seeds {seeds}, grid {grid}, seed {seed} make no race: "
             "rates above 0, the grid rising, at least one trial and one seed, seeds from 0."
@@ -69,7 +76,8 @@ def race(
     rates = sorted({lr, *(rate for rate in rates if not isclose(rate, lr))})
     found = Race(course, lr, rates, seeds, seed)
     for done, (name, make) in enumerate(makes.items(), start=1):
-        found.racers[name] = _run(found, name, make)
+        with undisturbed():
+            found.racers[name] = _run(found, name, make)
         if on_racer is not None:
             on_racer(done, found)
     return found
@@ -113,28 +121,66 @@ def _try(racer: Racer, run: Callable[[], Result]) -> Result | None:
 
 
 def _reported(found: Race, racer: Racer, make: Make, lr: float) -> list[History]:
-    """A run for each seed; one, where no random number was drawn and all would be the same."""
+    """A run for each seed; one, where another seed makes the same run."""
     runs = [found.task.run(make, lr, found.seed)]
-    drawn = generator().bit_generator.state != np.random.default_rng(found.seed).bit_generator.state
-    racer.random = racer.random or drawn or isinstance(found.task, NetworkTask)
+    if isinstance(found.task, SurfaceTask) and not racer.random:
+        again = found.task.run(make, lr, found.seed + 1)
+        racer.random = not np.array_equal(runs[0].loss, again.loss, equal_nan=True)
+    racer.random = racer.random or isinstance(found.task, NetworkTask)
     if racer.random:
         others = range(found.seed + 1, found.seed + found.seeds)
         runs += [found.task.run(make, lr, seed) for seed in others]
     return runs
 
 
+NEAR = 0.02  # of the first loss: what is below is as good, of the few examples of a trial
+Score = list[tuple[float, float]]  # of each trial: what is left, and the way to the target
+
+
 def _own_rate(found: Race, racer: Racer, make: Make) -> float | None:
-    """The best of the rates: by what is left, above rounding, then by the way to the target."""
-    scores = {rate: _trial(found, racer, make, rate) for rate in found.rates}
-    racer.trials = [(rate, left) for rate, (left, _) in scores.items()]
-    kept = {rate: (above_rounding(left), way) for rate, (left, way) in scores.items() if left < inf}
-    return min(kept, key=lambda rate: kept[rate]) if kept else None
+    """The best of the rates on average, or the middle of its neighbours that are as good."""
+    scores = {rate: _trials(found, racer, make, rate) for rate in found.rates}
+    racer.trials = [(rate, _mean(score)[0]) for rate, score in scores.items()]
+    kept = [rate for rate, score in racer.trials if isfinite(score)]
+    if not kept:
+        return None
+    best = min(kept, key=lambda rate: _mean(scores[rate]))
+    alike = [rate for rate in kept if _as_good(scores[rate], scores[best])]
+    first = last = at = found.rates.index(best)
+    while first > 0 and found.rates[first - 1] in alike:
+        first -= 1
+    while last + 1 < len(found.rates) and found.rates[last + 1] in alike:
+        last += 1
+    return found.rates[(first + last + (first + last < 2 * at)) // 2]  # nearer to the best
 
 
-def _trial(found: Race, racer: Racer, make: Make, rate: float) -> tuple[float, float]:
-    """What is left at a rate, and the way to the target; inf where it diverges or fails."""
-    unseen = found.seed + found.seeds
-    history = _try(racer, lambda: found.task.run(make, rate, unseen, tuning=True))
-    if history is None or fell(history):
-        return inf, inf
-    return float(found.task.curve(history)[1][-1]), found.task.arrival(history)
+def _trials(found: Race, racer: Racer, make: Make, rate: float) -> Score:
+    """A rate, tried with seeds that are not reported: inf where it diverges, nan where it fails."""
+    score: Score = []
+    for trial in range(TRIALS if racer.random else 1):
+        unseen = found.seed + found.seeds + trial
+        history = _try(racer, lambda: found.task.run(make, rate, unseen, trial))  # noqa: B023
+        if history is None:
+            return [(nan, nan)]
+        if fell(history):
+            return [(inf, inf)]
+        _, left = found.task.curve(history)
+        end = left[-1]
+        if isinstance(found.task, NetworkTask):  # a few examples can be fitted by chance
+            end = (max(left[-1], NEAR * left[0]) + left.mean()) / 2
+        score.append((above_rounding(float(end)), found.task.arrival(history)))
+    return score
+
+
+def _mean(score: Score) -> tuple[float, float]:
+    """The average trial."""
+    lefts, ways = zip(*score, strict=True)
+    return mean(lefts), mean(ways)
+
+
+def _as_good(score: Score, best: Score) -> bool:
+    """Whether it is worse by no more than the standard error of the difference."""
+    if len(best) == 1:
+        return score == best
+    differences = np.array([mine[0] - its[0] for mine, its in zip(score, best, strict=True)])
+    return bool(differences.mean() <= differences.std(ddof=1) / len(best) ** 0.5)

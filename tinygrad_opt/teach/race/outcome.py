@@ -87,14 +87,24 @@ class Racer:
     common: list[History] = field(default_factory=list)
     tuned: list[History] = field(default_factory=list)
     lr: float | None = None  # its own; None where every trial diverged
-    trials: list[tuple[float, float]] = field(default_factory=list)  # rate, score; inf: diverged
+    trials: list[tuple[float, float]] = field(default_factory=list)  # rate, score; see `diverged`
     random: bool = False  # whether another seed makes another run
     sentence: str = ""  # why it cannot run
 
     @property
     def diverged(self) -> int:
-        """How many trials did."""
+        """How many of the rates did, with the score inf; those at which it fails have nan."""
         return sum(math.isinf(score) for _, score in self.trials)
+
+    @property
+    def failed(self) -> int:
+        """At how many of the rates it cannot run."""
+        return sum(math.isnan(score) for _, score in self.trials)
+
+    @property
+    def runs_at_all(self) -> bool:
+        """Whether there is a rate at which it does."""
+        return bool(self.common or self.tuned) or self.failed < len(self.trials)
 
     @property
     def at_edge(self) -> bool:
@@ -141,6 +151,28 @@ class Race:
         stops = [h.stopped_at for h in runs if fell(h)]
         return Standing(tuple(finals), tuple(arrivals), tuple(stops))
 
+    def gains(self, name: str) -> bool:
+        """Whether its own rate is better than the common one, beyond the ranges over the seeds."""
+        common, own = (self.standing(name, column) for column in COLUMNS)
+        if not common.finals or not own.finals or math.isinf(max(own.finals)):
+            return False
+        return above_rounding(max(own.finals)) < above_rounding(min(common.finals))
+
+    def unsure(self, name: str) -> bool:
+        """Whether its own rate is another one and not better beyond the ranges over the seeds."""
+        racer = self.racers[name]
+        searched = bool(racer.tuned and racer.common) and racer.lr != self.lr
+        return self.ranked and racer.random and searched and not self.gains(name)
+
+    def too_close(self, column: Column) -> list[str]:
+        """The first two, if other seeds might well turn them round."""
+        names = list(self.ranks(column))[:2]
+        if len(names) < 2:
+            return []
+        one, two = (self.standing(name, column) for name in names)
+        alike = max(one.finals) >= min(two.finals) and max(one.arrivals) >= min(two.arrivals)
+        return names if alike and len(one.finals) > 1 else []
+
     def ranks(self, column: Column) -> dict[str, int]:
         """name -> 1, 2, …, equals sharing a rank; those that diverged have none."""
         if not self.ranked:
@@ -166,11 +198,13 @@ class Race:
             if own:
                 row["lr"] = "–" if racer.lr is None else f"{racer.lr:.4g}"
                 row["lr"] += " (edge)" if racer.at_edge else ""
+                row["lr"] += " (unsure)" if self.unsure(name) else ""
             if self.task.target is not None:
                 reached = "" if math.isinf(standing.arrival) else f"{standing.arrival:g}"
                 row["target " if own else "target"] = reached or "–"
             row["# " if own else "#"] = str(rank or "–")
-        row["lost"] = f"{racer.diverged} of {len(racer.trials)}"
+        lost = f"{racer.diverged} of {len(racer.trials)}"
+        row["lost"] = lost if racer.runs_at_all else "cannot run"
         row["time"] = "–" if math.isnan(racer.seconds) else f"{racer.seconds:.2g} s"
         return row
 
@@ -230,6 +264,7 @@ class Race:
             "at_edge": racer.at_edge,
             "trials": [[rate, score] for rate, score in racer.trials],
             "diverged_trials": racer.diverged,
+            "failed_trials": racer.failed,
             "sentence": racer.sentence,
         }
         for column in COLUMNS:

@@ -51,8 +51,8 @@ class SurfaceTask:
         """The target in words."""
         return "" if self.target is None else f"{self.target:g} of the first gap"
 
-    def run(self, make: Make, lr: float, seed: int, tuning: bool = False) -> History:
-        """One walk; tuning and reporting walk alike."""
+    def run(self, make: Make, lr: float, seed: int, trial: int | None = None) -> History:
+        """One walk; trials and reported runs walk alike."""
         f, w0, budget = self.surface, self.surface.start, self.evaluations
         if isinstance(make, Entry):  # it knows what shape of a parameter it wants
             return trace(f, w0, make, budget, evaluations=budget, seed=seed, lr=lr)
@@ -75,8 +75,7 @@ class SurfaceTask:
 class NetworkTask:
     """Training a small network of ReLUs: tuned on validation data, reported on test data."""
 
-    train: Dataset
-    validation: Dataset
+    splits: tuple[tuple[Dataset, Dataset], ...]  # training and validation part, one pair a trial
     test: Dataset
     hidden: tuple[int, ...]
     batch: int
@@ -84,6 +83,11 @@ class NetworkTask:
     target: float | None  # the test accuracy to get above; for a regression the test loss
 
     unit = "test loss"
+
+    @property
+    def train(self) -> Dataset:
+        """What reported runs learn from."""
+        return self.splits[0][0]
 
     @property
     def name(self) -> str:
@@ -105,21 +109,25 @@ class NetworkTask:
             layers += [nn.Linear(n_in, n_out), nn.ReLU()]
         return nn.Sequential(*layers[:-1])
 
-    def run(self, make: Make, lr: float, seed: int, tuning: bool = False) -> History:
-        """One training; weights and batches follow from the seed alone."""
+    def run(self, make: Make, lr: float, seed: int, trial: int | None = None) -> History:
+        """One training; weights and batches follow from the seed alone.
+
+        The test data of a trial is the validation part of its split.
+        """
+        train, test = (self.train, self.test) if trial is None else self.splits[trial]
         model = self.model(seed)
         if isinstance(make, Entry) and make.kind is Muon:  # made for hidden matrices
             optimizer: Any = split_matrices(model, partial(make, lr=lr), AdamW)
         else:
             optimizer = make(model.parameters(), lr=lr)
-        batches = DataLoader(self.train, self.batch, seed=seed)
+        batches = DataLoader(train, self.batch, seed=seed)
         history = fit(
             model,
             batches,
             optimizer,
             epochs=-(-self.evaluations // len(batches)),
             evaluations=self.evaluations,
-            test=DataLoader(self.validation if tuning else self.test, batch_size=None),
+            test=DataLoader(test, batch_size=None),
         )
         history.meta |= {"task": self.name, "lr": lr, "seed": seed, "batch": self.batch}
         return history
@@ -159,21 +167,22 @@ def _for_good(done: Array, reached: Array) -> float:
 
 SHARE, ACCURACY = 1e-3, 0.9  # targets, unless others are given
 BUDGETS = {"surface": 200, "network": 400}
+TRIALS = 3  # splits and seeds with which a rate is tried, where luck plays a part
+KNOWN = ("start", "minimum", "hidden", "batch")
 
 
 def get_task(
     task: str | Dataset | Surface | Callable[..., Any],
     *,
-    start: Any = None,
-    minimum: float | None = None,
     evaluations: int | None = None,
     target: float | None = None,
-    hidden: Sequence[int] = (32,),
-    batch: int = 32,
+    **options: Any,
 ) -> Task:
     """The task of this name, or on this surface, function or data set.
 
-    ValueError for an unknown name, with the nearest, and for a function without a start.
+    Surfaces and functions have the options ``start`` and ``minimum``, data sets ``hidden`` (32,)
+    and ``batch`` 32. ValueError for an unknown name, with the nearest, for a function without a
+    start, and for options of the other kind; TypeError for those that nobody has.
     """
     if isinstance(task, str):
         plain = task.strip().lower().replace("-", "_").replace(" ", "_")
@@ -188,21 +197,53 @@ def get_task(
     budget = BUDGETS["network" if network else "surface"] if evaluations is None else evaluations
     if budget < 1:
         raise ValueError(f"race: {budget} evaluations are no budget; give 1 or more.")
-    if batch < 1 or min(hidden, default=1) < 1:
-        raise ValueError(f"race: hidden {hidden} and batch {batch} are sizes; give 1 or more.")
+    if target is not None and not 0 < target < math.inf:
+        raise ValueError(f"race: target is {target}; it is a number above 0.")
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in KNOWN:
+            raise TypeError(
+                f"race: there is no option {name!r}.{did_you_mean(name, KNOWN)} A task has "
+                f"{', '.join(KNOWN)}."
+            )
+        if network != (name in ("hidden", "batch")):
+            mine, other = ("a data set", "surfaces") if network else ("a surface", "data sets")
+            raise ValueError(f"race: {name} is an option of {other}; this task is {mine}.")
     if isinstance(task, (str, Dataset)):
-        rest, test = prepare(task)
-        train, validation = split(rest)
-        if target is None and train.n_classes:
-            target = ACCURACY
-        return NetworkTask(train, validation, test, tuple(hidden), batch, budget, target)
-    surface = _surface(task, start, minimum)
+        return _network(task, budget, target, **given)
+    surface = _surface(task, **given)
+    if target is not None and surface.minimum is None:
+        raise ValueError(
+            f"race: target {target:g} is a share of the way down to the minimum, which is not "
+            f"known of {surface.name}. Give minimum=, or no target."
+        )
     if target is None and surface.minimum is not None:
         target = SHARE
     return SurfaceTask(surface, budget, target)
 
 
-def _surface(f: Surface | Callable[..., Any], start: Any, minimum: float | None) -> Surface:
+def _network(
+    task: str | Dataset,
+    budget: int,
+    target: float | None,
+    hidden: Sequence[int] = (32,),
+    batch: int = 32,
+) -> NetworkTask:
+    """A network that learns a data set; each trial leaves out other examples for validation."""
+    if batch < 1 or min(hidden, default=1) < 1:
+        raise ValueError(f"race: hidden {hidden} and batch {batch} are sizes; give 1 or more.")
+    rest, test = prepare(task)
+    splits = tuple(split(rest, seed=trial) for trial in range(TRIALS))
+    if rest.n_classes and target is not None and target > 1:
+        raise ValueError(f"race: target is {target:g}; an accuracy is 1 at most.")
+    if target is None and rest.n_classes:
+        target = ACCURACY
+    return NetworkTask(splits, test, tuple(hidden), batch, budget, target)
+
+
+def _surface(
+    f: Surface | Callable[..., Any], start: Any = None, minimum: float | None = None
+) -> Surface:
     """A surface, or a function, that is walked down from this start."""
     if start is None:
         if not isinstance(f, Surface):
@@ -211,7 +252,13 @@ def _surface(f: Surface | Callable[..., Any], start: Any, minimum: float | None)
             )
         return f
     here = tuple(np.atleast_1d(np.array(start, np.float64)).tolist())
+    if not np.isfinite(here).all():
+        raise ValueError(f"race: start is {start}; a walk begins at numbers that are finite.")
     if isinstance(f, Surface):
+        if len(here) != len(f.start) and f.name != "bowl":  # which is a bowl of any size
+            raise ValueError(
+                f"race: start is {start}; {f.name} takes {len(f.start)} numbers, not {len(here)}."
+            )
         return dataclasses.replace(f, start=here)
     x, y = ((v - 2 - abs(v), v + 2 + abs(v)) for v in (here[0], here[-1]))
     return Surface(getattr(f, "__name__", "f"), f, "", here, minimum, (), (x, y), "")

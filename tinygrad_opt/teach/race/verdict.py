@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .outcome import COLUMNS, Column, Race, left
+from .outcome import COLUMNS, Column, Race, above_rounding, left
 
 MANY = 7  # of more than these, a sentence names the extremes
 
@@ -45,6 +45,10 @@ def _winner(race: Race, column: Column) -> str:
     lowest = min(ranks, key=lambda name: race.standing(name, column).order[1])
     if ranks[lowest] > 1:
         how += f" ({lowest} ends lower: {left(race.standing(lowest, column).final)})"
+    close = race.too_close(column)
+    if close:
+        best = _list(first)
+        return f"{_list(close)} are too close to call: their ranges overlap. {best}: {how}"
     return f"{_list(first)} {_verb(first, 'win')}: {how}"
 
 
@@ -68,8 +72,12 @@ def _difference(race: Race) -> Iterator[str]:
             f"Why the columns differ: from the start, where the slope is {slope:.4g}, a rate of "
             f"{race.lr:g} makes a first step of {each}."
         )
-    each = _list([f"{_beside(race.lr / rate)} for {name}" for name, rate in _telling(own).items()])
-    yield f"Beside the rates that suit them, {race.lr:g} is {each}."
+    sure = {n: rate for n, rate in own.items() if race.gains(n) and not race.racers[n].at_edge}
+    if sure and race.ranked:
+        told = _telling(sure)
+        each = _list([f"{_beside(race.lr / rate)} for {name}" for name, rate in told.items()])
+        suit = "rates that suit them" if len(sure) > 1 else "rate that suits it"
+        yield f"Beside the {suit}, {race.lr:g} is {each}."
 
 
 def _telling(values: dict[str, float]) -> dict[str, float]:
@@ -81,8 +89,6 @@ def _telling(values: dict[str, float]) -> dict[str, float]:
 
 
 def _beside(factor: float) -> str:
-    if math.isclose(factor, 1, rel_tol=1e-3):
-        return "right"
     large, times = ("large", factor) if factor > 1 else ("small", 1 / factor)
     return f"{times:,.0f} times too {large}" if times >= 1000 else f"{times:.3g} times too {large}"
 
@@ -91,6 +97,8 @@ def _first_step(race: Race, name: str) -> tuple[float, float] | None:
     """The slope at the start and the length of the first step there, at the common rate."""
     runs = race.racers[name].common
     if not runs or runs[0].grad is None or runs[0].update is None or not len(runs[0]):
+        return None
+    if runs[0].evaluations[0] > 1:  # a search of its own, and no step of one gradient
         return None
     return float(np.linalg.norm(runs[0].grad[0])), float(np.linalg.norm(runs[0].update[0]))
 
@@ -107,30 +115,26 @@ def _accuracies(race: Race) -> Iterator[str]:
 
 
 def _cautions(race: Race) -> Iterator[str]:
+    for worse, words in ((False, "differences are within the seeds"), (True, "it is worse")):
+        names = [name for name in race.racers if race.unsure(name) and _beyond(race, name) == worse]
+        if names:
+            told = f"the tuning found no rate that is surely better than {race.lr:g}; {words}."
+            yield f"{_list(names)}: {told}"
     edge = [name for name, racer in race.racers.items() if racer.at_edge]
     if edge:
         yield (f"{_list(edge)}: edge of the grid. A better rate may lie beyond it: widen the grid.")
     for name, racer in race.racers.items():
         if racer.sentence:
-            how = "fails at some rates" if racer.common or racer.tuned else "does not run"
+            how = "fails at some rates" if racer.runs_at_all else "cannot run"
             yield f"{name} {how}: {racer.sentence}"
         elif racer.lr is None:
             yield f"{name} diverges at every rate that was tried."
-    for column in COLUMNS:
-        pair = _too_close(race, column)
-        if pair:
-            where = "one rate for all" if column == "common" else "rates of their own"
-            yield f"With {where}, {pair} are too close to call: their ranges overlap."
 
 
-def _too_close(race: Race, column: Column) -> str:
-    """The first two, if other seeds might well turn them round."""
-    names = list(race.ranks(column))[:2]
-    if len(names) < 2:
-        return ""
-    first, second = (race.standing(name, column) for name in names)
-    alike = max(first.finals) >= min(second.finals) and max(first.arrivals) >= min(second.arrivals)
-    return f"{names[0]} and {names[1]}" if alike and len(first.finals) > 1 else ""
+def _beyond(race: Race, name: str) -> bool:
+    """Whether its own rate is worse, beyond the ranges over the seeds."""
+    common, own = (race.standing(name, column) for column in COLUMNS)
+    return above_rounding(min(own.finals)) > above_rounding(max(common.finals))
 
 
 def _list(names: list[str]) -> str:

@@ -401,7 +401,8 @@ def test_a_sparkline_shows_the_shape() -> None:
 @pytest.mark.oracle  # with matplotlib, which the suite does without
 def test_a_plot_shows_the_used_steps_and_what_is_held() -> None:
     (axes,) = (warmup(5) >> cosine(15)).plot().axes
-    line, end = axes.lines
+    line, joint, end = axes.lines
+    assert joint.get_xdata() == [5, 5]
     assert list(line.get_xdata()) == list(range(20))
     assert list(line.get_ydata()) == (warmup(5) >> cosine(15)).values(20)
     assert (end.get_xdata(), end.get_ydata()) == ([20], [0.0])

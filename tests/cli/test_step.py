@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -239,3 +240,15 @@ def test_dialects_are_listed(capsys: Captured) -> None:
     ]  # fmt: skip
     code, _, err = run(capsys, "list", "layers", "--dialects")
     assert code == 2 and "goes with: list optimizers" in err
+
+
+@pytest.mark.viz
+def test_a_page_holds_the_picture_and_asks_for_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "walk.html"
+    code, out, _ = run(capsys, "step", "ravine", "--html", str(path))
+    text = path.read_text(encoding="utf-8")
+    assert code == 0 and f"wrote {path}" in out
+    assert "<svg " in text and "<title>tinygrad-opt step</title>" in text
+    assert not re.search(r"<(script|link|img)[^>]*(src|href)=", text)

@@ -3,6 +3,9 @@
     pytest                  on the CPU, and on a stand-in that has CuPy's names and refusals
     pytest -m kernels       on the stand-in, with the real kernels compiled for the CPU
     pytest -m gpu           on a GPU
+    pytest --device cpu     on this one only
+
+A test that is `slow`, or needs what a plain installation has not, runs where `-m` names its mark.
 
 New tensors land on the device of the run (`default_device()`). A test in which no tensor takes part
 is marked `host` and runs once; one about the CPU itself says ``@pytest.mark.on("cpu")``.
@@ -12,19 +15,26 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import signal
 from collections.abc import Iterator
 
 import pytest
 
-from tests.devices import devices_of, selected
+from tests.devices import devices_of, left_out, selected
 from tests.standin import strict_cupy
 from tinygrad_opt.device import Device, use_device, why_no_cuda
 from tinygrad_opt.kernels import use_kernels
 from tinygrad_opt.random_numbers import manual_seed
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """One device, where a second look at the same code gains nothing: another Python or NumPy."""
+    parser.addoption("--device", choices=["cpu", "standin"], help="run on this device only")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Say in one sentence what a run needs and does not find."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which `&` in a script takes away
     if selected(config) == ["cuda"] and (reason := why_no_cuda()):
         raise pytest.UsageError(f"-m gpu: {reason}")
     if selected(config) == ["kernels"]:
@@ -50,12 +60,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect what has no device in this run; pytest would say that it was skipped."""
+    """Deselect what nobody asked for or has no device; pytest would say that it was skipped."""
     here: list[pytest.Item] = []
     absent: list[pytest.Item] = []
     for item in items:
         device = item.callspec.params["on_device"] if isinstance(item, pytest.Function) else ""
-        (here if isinstance(device, str) else absent).append(item)
+        (here if isinstance(device, str) and not left_out(item) else absent).append(item)
     config.hook.pytest_deselected(items=absent)
     items[:] = here
 

@@ -1,4 +1,4 @@
-"""On which devices the tests of a run are: it follows from `-m`."""
+"""Which tests a run has, and on which devices: it follows from `-m`, and `--device` narrows it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,25 @@ import pytest
 
 DEVICES = {"gpu": ["cuda"], "kernels": ["kernels"], "oracle": ["cpu"]}
 DEVICES |= {mark: ["cpu"] for mark in ("fast", "viz", "browser", "notebook")}
+ASKED_FOR = {*DEVICES, "slow"}  # what `pytest` alone has not
+
+
+def named(config: pytest.Config) -> list[str]:
+    """The marks that `-m` asks for."""
+    return re.findall(r"(?<!not )\b(?!not\b)\w+", config.getoption("markexpr"))
+
+
+def left_out(item: pytest.Item) -> bool:
+    """Whether this test has a mark that has to be asked for by name, and is not."""
+    marks = {mark.name for mark in item.iter_markers()}
+    return bool(marks & ASKED_FOR - {*named(item.config)})
 
 
 def selected(config: pytest.Config) -> list[str]:
     """The devices of this run."""
-    wanted = re.findall(r"(?<!not )\b\w+", config.getoption("markexpr"))
-    named = [DEVICES[mark] for mark in wanted if mark in DEVICES]
-    return named[0] if named else ["cpu", "standin"]
+    devices = [DEVICES[mark] for mark in named(config) if mark in DEVICES] or [["cpu", "standin"]]
+    only = config.getoption("device")
+    return [device for device in devices[0] if only in (None, device)]
 
 
 def devices_of(item: pytest.Function | pytest.FunctionDefinition, config: pytest.Config) -> list:

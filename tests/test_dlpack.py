@@ -135,8 +135,8 @@ def test_numpy_sees_the_same_memory(dtype: str) -> None:
     array = np.from_dlpack(x)
     assert array.dtype == dtype
     np.testing.assert_array_equal(array, x.data)
-    array[1, 2] = 0
-    assert x.tolist()[1][2] == 0
+    x.data[1, 2] = 0  # before 2.3, NumPy itself writes into nothing that came to it
+    assert array[1, 2] == 0
     assert np.shares_memory(np.from_dlpack(x.T), x.data)
 
 
@@ -146,8 +146,8 @@ def test_cupy_sees_the_same_memory(dtype: str) -> None:
     x = tg.tensor(np.arange(6).reshape(2, 3).astype(dtype))
     array = x.device.xp.from_dlpack(x)
     assert array.dtype == dtype
-    array[1, 2] = 0
-    assert x.tolist()[1][2] == 0
+    x.data[1, 2] = 0
+    assert array[1, 2].item() == 0
 
 
 @on_gpus

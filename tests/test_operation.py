@@ -283,7 +283,7 @@ def test_wrong_calls_are_sentences(call, text: str) -> None:
 def test_errors_of_numpy_keep_their_kind_and_name_the_operation() -> None:
     with pytest.raises(TypeError, match=r"^invert: "):
         ops.invert(leaf([1.0]))
-    with pytest.raises(ValueError, match=r"^sum: axis 2 is out of bounds"):
+    with pytest.raises(ValueError, match=r"^sum: there is no axis 2 among 1, which count"):
         ops.sum(leaf([1.0]), axis=2)
     with pytest.raises(ValueError, match=r"^reshape: cannot reshape"):
         ops.reshape(leaf([1.0]), 2)

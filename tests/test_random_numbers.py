@@ -7,8 +7,16 @@ import pytest
 
 import tinygrad_opt as tg
 from tests.helpers import host
+from tests.simultaneous import at_once, in_thread
 from tinygrad_opt.nn import functional as F
-from tinygrad_opt.random_numbers import Stream, generator, manual_seed, stream, undisturbed
+from tinygrad_opt.random_numbers import (
+    PER_BLOCK,
+    Stream,
+    generator,
+    manual_seed,
+    stream,
+    undisturbed,
+)
 
 WORD = 2**64 - 1
 
@@ -124,3 +132,71 @@ def test_numbers_go_on_as_if_none_had_been_drawn_in_between(reseeded: bool) -> N
         raise KeyboardInterrupt
     assert generator() is own
     assert some() == expected
+
+
+# ---- threads ----------------------------------------------------------------------------------
+
+
+def drawn_by(seed: int | None) -> list[object]:
+    if seed is not None:
+        manual_seed(seed)
+    return [tg.rand(2).tolist(), F.dropout(tg.ones(30), 0.5).tolist(), stream().reserve(9)]
+
+
+def test_a_thread_that_calls_manual_seed_draws_from_a_source_of_its_own() -> None:
+    expected = drawn_by(3)
+    manual_seed(4)
+    before = drawn_by(None)
+    manual_seed(4)
+    assert in_thread(lambda: drawn_by(3)) == expected
+    assert drawn_by(None) == before  # nothing was drawn here
+
+
+def test_a_thread_without_a_seed_draws_from_the_source_of_the_main_thread() -> None:
+    expected = [drawn_by(5), drawn_by(None)]
+    manual_seed(5)
+    own = generator()
+    assert [in_thread(lambda: drawn_by(None)), drawn_by(None)] == expected
+    assert in_thread(generator) is own
+
+
+@pytest.mark.host
+def test_what_threads_draw_from_one_source_is_given_out_once() -> None:
+    manual_seed(6)
+    numbers = stream()
+
+    def draw() -> list[int]:
+        return [numbers.reserve(PER_BLOCK) for _ in range(500)]
+
+    assert sorted(block for blocks in at_once([draw] * 4) for block in blocks) == [*range(2000)]
+
+
+@pytest.mark.host
+def test_numbers_are_those_of_their_place_whoever_reads_beside() -> None:
+    numbers = stream()
+    expected = [numbers.numbers(i, 8).tolist() for i in range(20)]
+
+    def read() -> list[list[int]]:
+        return [numbers.numbers(i, 8).tolist() for i in range(20)]
+
+    for _ in range(20):
+        assert at_once([read] * 4) == [expected] * 4
+
+
+@pytest.mark.host
+def test_a_source_is_made_once_however_many_ask_for_it_first() -> None:
+    for _ in range(100):
+        manual_seed(7)
+        assert len(set(map(id, at_once([stream] * 4)))) == 1
+
+
+def test_nothing_is_drawn_in_a_thread_either() -> None:
+    def draw() -> list[object]:
+        with undisturbed():
+            drawn_by(1)
+        return drawn_by(None)
+
+    expected = drawn_by(8)
+    manual_seed(8)
+    assert in_thread(draw) == expected  # from the shared source, which the thread still has
+    assert in_thread(lambda: (manual_seed(8), draw())[1]) == expected

@@ -19,18 +19,19 @@ PACKAGE = "tinygrad_opt"
 
 # From the ground up; those on one line do not know each other.
 HOUSE = """
-live names
+live locks names
 device observer threads tracing random_numbers
 constants homes kernels profile
 operation
-arrays autograd dlpack
+places arrays autograd dlpack
+anomaly
 ops
 tensor
 creation rows
 capture derivatives gradcheck_report
 gradcheck
 nn optim
-data
+data checkpoint
 teach
 cli
 __main__
@@ -137,7 +138,7 @@ def test_cupy_is_imported_in_device_alone(path: Path) -> None:
 
 
 OPTIONAL = {"rich", "matplotlib", "plotly", "numba", "sklearn", "cupy", "marimo", "torch", "PIL"}
-OPTIONAL |= {"graphviz", "jupytext", "playwright"}
+OPTIONAL |= {"safetensors", "graphviz", "jupytext", "playwright"}
 
 
 @every_file

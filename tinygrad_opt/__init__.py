@@ -6,7 +6,7 @@
     optimizer = tg.optim.Adam(model.parameters(), lr=0.1)
 
 Operations carry NumPy's names; `nn`, `optim` and `optim.lr_scheduler` carry PyTorch's. `data`,
-`teach` and `teach.lint` are loaded when they are first asked for.
+`teach`, `teach.lint`, `detect_anomaly`, `save` and `load` are loaded when they are first asked for.
 """
 
 import importlib
@@ -30,9 +30,14 @@ dropout = _dropout  # draws its mask; the operation of that name takes a ready o
 
 if TYPE_CHECKING:
     from . import data, teach
-    from .teach import lint
+    from .anomaly import AnomalyError, detect_anomaly
+    from .checkpoint import CheckpointError, load, save
+    from .teach.lint import lint
 
 __version__ = "0.1.0"
+
+LAZY = {"AnomalyError": ".anomaly", "detect_anomaly": ".anomaly"}
+LAZY |= dict.fromkeys(("CheckpointError", "load", "save"), ".checkpoint")
 
 
 def __getattr__(name: str) -> Any:
@@ -40,4 +45,6 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f".{name}", __name__)
     if name == "lint":
         return importlib.import_module(".teach", __name__).lint
+    if name in LAZY:
+        return getattr(importlib.import_module(LAZY[name], __name__), name)
     raise AttributeError(f"module 'tinygrad_opt' has no attribute {name!r}")

@@ -279,8 +279,8 @@ def backward(y: Any, gradient: Any = None, create_graph: bool = False) -> None:
     if create_graph and not operation.recording():
         return enable_grad()(backward)(y, gradient, create_graph)
     device = y.device
-    if isinstance(device.xp, Observer):
-        return device.xp.backward(there, device, _backward, y, gradient, create_graph)
+    if isinstance(xp := device.xp, Observer):
+        return xp.backward(there, device, _backward, y, gradient, create_graph)
     there(device, _backward, y, gradient, create_graph)
 
 

@@ -15,7 +15,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from .locks import Lock
+
 ENVIRONMENT_VARIABLE = "TINYGRAD_OPT_DEVICE"
+
+_turn = Lock()  # so that threads that ask for a device at once get the same one
 
 
 class DeviceError(RuntimeError):
@@ -47,15 +51,16 @@ class Device:
         if not match:
             raise ValueError(f"device: {spec!r} is unknown. Write 'cpu', 'cuda' or 'cuda:1'.")
         kind, index = "cpu" if match[1] else "cuda", int(match[3] or 0)
-        device = cls._known.get(f"cuda:{index}") if match[2] else None
-        if device is None:
-            device = object.__new__(cls)
-            device.kind, device.index, device.guarded = kind, index, False
-            device.xp = np if match[1] else _load_cupy(index)
-        cls._known[name] = cls._known[repr(device)] = device
-        gpus = [known for known in cls.known() if known.kind == "cuda"]
-        for gpu in gpus:
-            gpu.guarded = any(other.index > 0 for other in gpus)
+        with _turn:
+            device = cls._known.get(f"cuda:{index}" if match[2] else "cpu")
+            if device is None:
+                device = object.__new__(cls)
+                device.kind, device.index, device.guarded = kind, index, False
+                device.xp = np if match[1] else _load_cupy(index)
+            cls._known[name] = cls._known[repr(device)] = device
+            gpus = [known for known in cls.known() if known.kind == "cuda"]
+            for gpu in gpus:
+                gpu.guarded = any(other.index > 0 for other in gpus)
         return device
 
     @classmethod

@@ -19,6 +19,7 @@ import numpy as np
 
 from .device import DeviceError, out_of_memory
 from .kernels import Kernel
+from .locks import Lock
 
 FLOAT32 = np.dtype(np.float32)
 _tick = itertools.count(1).__next__  # one clock for nodes and for changes: newer is larger
@@ -75,13 +76,15 @@ def wrap(array: Any, device: Any, node: Any = None) -> Any:
 
 
 latest_change = 0  # on the clock of the nodes; those that are newer need no closer look
+_turn = Lock()  # so that no thread puts it back
 
 
 def changed(tensors: Iterable[Variable], cause: str) -> None:
     """Note that the arrays of these tensors were changed, so that an older graph is not trusted."""
     global latest_change
-    latest_change = _tick()
-    change = (latest_change, cause)
+    with _turn:
+        latest_change = _tick()
+        change = (latest_change, cause)
     for tensor in tensors:
         (tensor if tensor._base is None else tensor._base)._change = change
 
@@ -123,6 +126,9 @@ def enable_grad() -> contextlib._GeneratorContextManager[None]:
 # ---- operations -------------------------------------------------------------------------------
 
 
+PLANS = 64  # of one operation: what takes any number of inputs has one for each number of them
+
+
 class Op:
     """A value and, for each tensor input, a derivative: the row of an operation in the table."""
 
@@ -156,12 +162,14 @@ class Op:
         self.parameters = [p.name for p in parameters]
         inputs = parameters[: max(self.arity, 0)]
         self.optional = {p.name for p in inputs if p.default is None}
-        self.plans: dict[int, Plan] = {}
+        self.plans: dict[int, Plan] = {}  # by what is wanted, see `plan`
 
     def plan(self, wants: int, count: int) -> Plan:
         """What running these derivatives takes; one bit of ``wants`` for each of the inputs."""
         wanted = [bool(wants >> (count - 1 - i) & 1) for i in range(count)]
         derivatives = [self.each(i) for i in range(count)] if self.each else self.derivatives
+        if len(self.plans) >= PLANS:
+            self.plans.clear()
         plan = self.plans[wants] = Plan(self, derivatives, wanted)
         return plan
 
@@ -186,7 +194,10 @@ class Op:
         text = str(error)
         if text.partition(": ")[0].isidentifier() and text.endswith("."):
             return text  # a sentence of ours
-        return self.explain(self.name, *shapes, **params) or f"{self.name}: {text}"
+        if isinstance(error, np.exceptions.AxisError) and None not in (error.axis, error.ndim):
+            return no_axis(self.name, error.axis, error.ndim)
+        ours = self.explain(self.name, *shapes, **params) if type(error) is ValueError else None
+        return ours or f"{self.name}: {text.rstrip('.')}."
 
     def number(self, x: Any, inputs: Sequence[Any]) -> Any:
         """A Python number: weak, so that float32 stays float32."""
@@ -232,9 +243,9 @@ def _function(op: Op) -> Callable[..., Any]:
                 y = value(np, *arrays, **params)
             else:
                 y = value(np, *arrays)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, IndexError) as error:
             shapes = [getattr(a, "shape", ()) for a in arrays]
-            kind = ValueError if isinstance(error, ValueError) else TypeError
+            kind = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))
             raise kind(op.explain_error(error, *shapes, **params)) from None
         except MemoryError as error:
             raise out_of_memory(device, error) from None
@@ -385,8 +396,11 @@ def _weak(y: Any, arrays: Sequence[Any], value: Any, device: Any, params: dict[s
     """A float dtype comes only from the same dtype; integers and numbers alone give float32."""
     if y.dtype.kind != "f" or y.dtype in [a.dtype for a in arrays if hasattr(a, "dtype")]:
         return y
-    if y.dtype == np.float16 and len(arrays) == 1:  # what NumPy makes of bytes: too few digits
-        return there(device, lambda: value(device.xp, arrays[0].astype(FLOAT32), **params))
+    if y.dtype == np.float16:  # what NumPy makes of bytes: too few digits
+        bytes_ = [getattr(a, "dtype", FLOAT32).itemsize == 1 for a in arrays]
+        wide = [a.astype(np.int16) if is_ else a for a, is_ in zip(arrays, bytes_, strict=True)]
+        y = there(device, partial(value, device.xp, *wide, **params))
+        y = device.xp.asarray(y[0] if type(y) is tuple else y)
     return there(device, y.astype, FLOAT32)
 
 
@@ -402,6 +416,11 @@ def _two_devices(op: Op, inputs: Sequence[Any]) -> str:
         f"{op.name}: {first} is on {here}, {second} on {there}. Nothing moves by itself: write "
         f'{its}.to("{there}") or {other}.to("{here}").'
     )
+
+
+def no_axis(name: str, axis: int | None, ndim: int | None) -> str:
+    """That this axis does not exist."""
+    return f"{name}: there is no axis {axis} among {ndim}, which count from 0."
 
 
 def explain_broadcast(name: str, *shapes: tuple[int, ...], **params: Any) -> str | None:

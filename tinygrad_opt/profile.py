@@ -9,12 +9,11 @@ import contextlib
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from threading import get_ident
 from time import perf_counter
 from typing import Any, NamedTuple
 
 from .device import Device, default_device
-from .observer import Function, Observer
+from .observer import Function, Observer, stand_before
 
 EVERYTHING_ELSE = "everything else"
 BACKWARD = " backward"  # stands behind the name of an operation in those of its derivatives
@@ -93,8 +92,8 @@ class Profile:
         for clock in self.clocks:
             if isinstance(clock.xp, Observer):
                 raise RuntimeError(
-                    f"profile: {clock.device} is watched already, by another profile(), lint() or "
-                    "capture. Begin around that, or when it has ended."
+                    f"profile: {clock.device} is watched already, by another profile(), lint(), "
+                    "detect_anomaly() or capture. Begin around that, or when it has ended."
                 )
         self.synchronize()
         self.watch()
@@ -117,12 +116,12 @@ class Profile:
         """See what happens on the devices, until the block ends."""
         if not self.ended:
             for clock in self.clocks:
-                clock.device.xp = clock
+                stand_before(clock.device, clock)
 
     def rest(self) -> None:
         """See nothing."""
         for clock in self.clocks:
-            clock.device.xp = clock.xp
+            stand_before(clock.device, clock.xp)
 
     @property
     def seconds(self) -> float:
@@ -192,17 +191,15 @@ def table(rows: list[Row]) -> str:
 
 
 class Clock(Observer):
-    """Stands before a device and looks at the time around everything that one thread does there."""
+    """Stands before a device and looks at the time around everything that is done there."""
 
     def __init__(self, device: Device, profile: Profile) -> None:
         super().__init__(device)
-        self.profile, self.thread = profile, get_ident()
+        self.profile = profile
         self.wait = device.kind != "cpu"
 
     def operation(self, kernel: Any, *inputs: Any, **params: Any) -> Any:
         """Run a kernel, and note how long until the device had done it."""
-        if get_ident() != self.thread:
-            return kernel(self.xp, *inputs, **params)
         if self.wait:
             self.device.synchronize()
         began = perf_counter()
@@ -235,7 +232,6 @@ class Clock(Observer):
             return function(*before, step, closure and watched)
         finally:
             self.profile.synchronize()
-            if get_ident() == self.thread:
-                name = f"{type(step.__self__).__name__}.step()"
-                self.profile.steps[name].add(perf_counter() - began - in_closure)
+            name = f"{type(step.__self__).__name__}.step()"
+            self.profile.steps[name].add(perf_counter() - began - in_closure)
             self.profile.watch()

@@ -94,13 +94,15 @@ class Helper:
     """A thread that works off the shares that are put before it."""
 
     def __init__(self) -> None:
-        self.shares: SimpleQueue[Share] = SimpleQueue()
-        threading.Thread(target=self.work, name="tinygrad_opt", daemon=True).start()
+        self.shares: SimpleQueue[Share | None] = SimpleQueue()
+        self.thread = threading.Thread(target=self.work, name="tinygrad_opt", daemon=True)
+        self.thread.start()
 
     def work(self) -> None:
-        """What the thread does."""
-        while True:
-            self.shares.get().work()
+        """What the thread does, until it is given nothing more."""
+        while (share := self.shares.get()) is not None:
+            share.work()
+            del share
 
 
 class Crew:
@@ -142,11 +144,24 @@ class Crew:
             raise error
 
     def dismiss(self) -> None:
-        """Forget the helpers: a child process has none of its parent's threads."""
+        """End the helpers, where they have nothing to do; the next computation gets others.
+
+        Before a fork, so that Python need not warn of threads that no child process has.
+        """
+        if self.free.acquire(blocking=False):
+            helpers, self.helpers = self.helpers, []
+            for helper in helpers:
+                helper.shares.put(None)
+            for helper in helpers:
+                helper.thread.join()
+            self.free.release()
+
+    def forget(self) -> None:
+        """Have no helpers: those that were busy at a fork are none of the child's."""
         self.__init__()  # type: ignore[misc]
 
 
 crew = Crew()
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=crew.dismiss)
+    os.register_at_fork(before=crew.dismiss, after_in_child=crew.forget)

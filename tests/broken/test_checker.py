@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_opt as tg
-from tests.broken.rules import PAIRS, TIES, Pair, of
+from tests.broken.derivatives import PAIRS, TIES, Pair, of
 from tinygrad_opt import Tensor, op, ops
 from tinygrad_opt.gradcheck import GradcheckError, gradcheck, gradgradcheck
 

@@ -7,10 +7,10 @@ import pytest
 
 import tinygrad_opt as tg
 from tinygrad_opt import Tensor, ops
+from tinygrad_opt.places import Places
 from tinygrad_opt.teach.examples import EXAMPLES
 from tinygrad_opt.teach.explain.formula import Writer
 from tinygrad_opt.teach.narrate import derivative_text, narrate
-from tinygrad_opt.teach.places import Places
 
 pytestmark = pytest.mark.on("cpu")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..device import Device, default_device
 from ..live import active
+from ..observer import may_replay
 from ..operation import Variable
 from .program import Stale
 from .recording import CARRIED_OUT, Elsewhere, Recording, key_of, record
@@ -99,6 +100,8 @@ class Captured:
             )
         self.thread = get_ident()
         given = (*args, *(named[name] for name in sorted(named)))
+        if not may_replay(Device("cpu")):
+            return self.eager(*args, **named)
         devices = {x.device for x in given if isinstance(x, Variable)} or {default_device()}
         if devices != {Device("cpu")}:
             return self.run_elsewhere(args, named)

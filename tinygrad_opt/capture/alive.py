@@ -140,8 +140,8 @@ class Live:
 
 def observed(device: Any, function: Callable[..., Any], *args: Any) -> Any:
     """A step, under the eyes of what watches the device at the time of the replay."""
-    if isinstance(device.xp, Observer):
-        return device.xp.step(function, *args)
+    if isinstance(xp := device.xp, Observer):
+        return xp.step(function, *args)
     return function(*args)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..live import record_into
+from ..observer import seen_on, stand_before
 from ..operation import Variable, wrap
 from . import watch
 from .alive import Live, Question, Whole, observed
@@ -37,7 +38,7 @@ class Recorder(Calls):
     def __init__(self, device: Any, world: World) -> None:
         super().__init__(device)
         self.world, self.options = world, world.options()
-        self.before = device.xp
+        self.before = seen_on(device)
         self.inside = False  # an operation
         self.draws: list[Whole] = []
         self.arrays: dict[Any, Array] = {}  # of the tensors that hold noted ones meanwhile
@@ -239,11 +240,11 @@ class Recorder(Calls):
     @contextlib.contextmanager
     def behind(self) -> Iterator[None]:
         """Let what stood before the device stand there again inside this block: a profile."""
-        self.device.xp = self.before
+        stand_before(self.device, self.before)
         try:
             yield
         finally:
-            self.device.xp = self
+            stand_before(self.device, self)
 
     @contextlib.contextmanager
     def outside(self) -> Iterator[None]:

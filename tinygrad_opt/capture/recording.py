@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..device import Device
+from ..observer import may_replay
 from ..operation import Variable, changed, is_grad_enabled, wrap
 from . import watch
 from .noted import Look, Noted
@@ -184,12 +185,14 @@ class Recording:
     def tests_of_the_call(self) -> list[str]:
         """What is true where arguments or circumstances are not like those that were recorded."""
         self.objects |= {"cpu": Device("cpu"), "grads": is_grad_enabled, "thread": get_ident}
+        self.objects |= {"np": np, "may_replay": may_replay}
         moving = self.recorder.moving()
         self.objects |= {"shares": sharing(moving), "roots": {*map(id, moving)}}
         tests = [
             f"len(given) != {len(self.inputs)}",
             f"grads() is not {is_grad_enabled()}",
             f"thread() != {get_ident()}",
+            "cpu.xp is not np and not may_replay(cpu)",
         ]
         for i, (x, key) in enumerate(zip(self.inputs, self.key)):
             if isinstance(key, str):

@@ -33,7 +33,7 @@ __all__ = [
 @op(lambda xp, g, y, x: g * y * (1 - y))
 def sigmoid(xp, x):
     """1 / (1 + e⁻ˣ), without overflow."""
-    z = xp.exp(-xp.abs(x))
+    z = xp.exp(0.0 - xp.abs(x))  # not −|x|, which bytes have not
     return xp.where(x >= 0, 1 / (1 + z), z / (1 + z))
 
 
@@ -46,7 +46,7 @@ def softplus(xp, x):
 @op(lambda xp, g, y, x: g * sigmoid.within(xp, -x))
 def log_sigmoid(xp, x):
     """ln sigmoid(x) = −softplus(−x)."""
-    return -xp.logaddexp(-x, 0)
+    return -xp.logaddexp(0.0 - x, 0)
 
 
 # ---- straight pieces --------------------------------------------------------------------------
@@ -123,4 +123,4 @@ def silu(x):
 )
 def binary_cross_entropy(xp, p, t):
     """−t ln p − (1 − t) ln(1 − p), each logarithm held above −100, as in PyTorch."""
-    return (t - 1) * xp.maximum(xp.log1p(-p), -100) - t * xp.maximum(xp.log(p), -100)
+    return -(t * xp.maximum(xp.log(p), -100) + (1 - t) * xp.maximum(xp.log1p(-p), -100))

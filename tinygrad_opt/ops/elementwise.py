@@ -247,7 +247,7 @@ def _arctan2(xp, g, other, a, b):
 
 @op(
     lambda xp, g, y, a, b: _arctan2(xp, g, b, a, b),
-    lambda xp, g, y, a, b: _arctan2(xp, g, -a, a, b),
+    lambda xp, g, y, a, b: _arctan2(xp, -g, a, a, b),
 )
 def arctan2(xp, a, b):
     """The angle of the point (b, a); at the origin both derivatives are 0."""
@@ -275,9 +275,9 @@ def tanh(xp, x):
 # ---- choosing ---------------------------------------------------------------------------------
 
 
-def _share(xp, g, mine, others):
-    """g where this one counts, half of it where both are equal."""
-    return xp.where(mine == others, g * 0.5, xp.where(mine > others, g, 0))
+def _share(xp, g, larger, smaller):
+    """g where the one is larger than the other, half of it where both are equal."""
+    return xp.where(larger == smaller, g * 0.5, xp.where(larger > smaller, g, 0))
 
 
 @op(lambda xp, g, y, a, b: _share(xp, g, a, b), lambda xp, g, y, a, b: _share(xp, g, b, a))
@@ -286,7 +286,7 @@ def maximum(xp, a, b):
     return xp.maximum(a, b)
 
 
-@op(lambda xp, g, y, a, b: _share(xp, g, -a, -b), lambda xp, g, y, a, b: _share(xp, g, -b, -a))
+@op(lambda xp, g, y, a, b: _share(xp, g, b, a), lambda xp, g, y, a, b: _share(xp, g, a, b))
 def minimum(xp, a, b):
     """The smaller of two; equal ones share the gradient."""
     return xp.minimum(a, b)

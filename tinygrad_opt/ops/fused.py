@@ -8,6 +8,8 @@ Order: linear · softmax and its logarithm · squared error · normalization.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..constants import ones, zero
@@ -43,7 +45,7 @@ def _rows(x):
     """Everything before the last axis as rows of one matrix."""
     if x.ndim == 0:
         raise ValueError("one number has no features")
-    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def _explain_linear(name, x, weight, bias=(), **params):
@@ -160,7 +162,7 @@ def _softmax_back(xp, g, y, x, axis=-1):
 @fused(_softmax, _softmax_back)
 def softmax(xp, x, axis=-1):
     """eˣ / Σ eˣ along an axis, without overflow: positive, and the sum is 1."""
-    e = xp.exp(x - x.max(axis=axis, keepdims=True))
+    e = xp.exp(x - x.max(axis=axis, keepdims=True) if x.size else x)
     e /= e.sum(axis=axis, keepdims=True)
     return e
 
@@ -177,6 +179,8 @@ def _log_softmax_back(xp, g, y, x, axis=-1):
 @fused(_log_softmax, _log_softmax_back)
 def log_softmax(xp, x, axis=-1):
     """x − ln Σ eˣ along an axis, without overflow."""
+    if not x.size:
+        return x.copy()
     x = x - x.max(axis=axis, keepdims=True)
     return x - xp.log(xp.exp(x).sum(axis=axis, keepdims=True))
 

@@ -95,7 +95,9 @@ def _einsum_back(i):
         back = xp.einsum(spec, g, *(x for _, x in others))
         sizes = iter(back.shape)
         back = xp.reshape(back, tuple(next(sizes) if c in known else 1 for c in mine))
-        shape = tuple(max(n, m) for n, m in zip(back.shape, operands[i].shape, strict=True))
+        shape = tuple(
+            m if n == 1 else n for n, m in zip(back.shape, operands[i].shape, strict=True)
+        )
         return xp.broadcast_to(back, shape)
 
     return derivative

@@ -98,7 +98,7 @@ def _spread_std(xp, g, y, x, axis=None, correction=0, keepdims=False):
     """g·(x − x̄) / (n·y)."""
     y = _keep(xp, y, x.shape, axis)
     scale = _keep(xp, g, x.shape, axis) / xp.where(y == 0, 1, y)
-    centered = x - xp.mean(x, axis=axis, keepdims=True)
+    centered = x - xp.mean(x, axis=axis, keepdims=True) if x.size else x
     return centered * xp.where(y == 0, 0, scale) / (_count(x.shape, axis) - correction)
 
 
@@ -140,7 +140,7 @@ def _softmax_share(xp, g, y, x, axis=None, keepdims=False):
 @op(_softmax_share)
 def logsumexp(xp, x, axis=None, keepdims=False):
     """ln Σ eˣ, without overflow; its derivative is the softmax."""
-    top = xp.max(x, axis=axis, keepdims=True)
+    top = xp.max(x, axis=axis, keepdims=True) if x.size else xp.zeros((), x.dtype)
     top = xp.where(xp.isfinite(top), top, 0)
     total = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=True)) + top
     return total if keepdims else xp.squeeze(total, axes_of(axis, x.ndim))

@@ -218,7 +218,7 @@ def _pad_back(xp, g, y, x, pad_width, value=0):
 
 @op(_pad_back)
 def _pad(xp, x, pad_width, value):
-    return xp.pad(x, pad_width, constant_values=value)
+    return xp.pad(x, pad_width or 0, constant_values=value)
 
 
 def pad(x, pad_width, value=0):

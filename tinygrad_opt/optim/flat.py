@@ -19,6 +19,7 @@ import numpy as np
 
 from ..device import Device
 from ..homes import Home
+from ..observer import module_of
 from ..operation import Variable, changed
 from .denormals import INTERVAL, guard_for
 from .engine import ENGINES, default_engine
@@ -273,7 +274,7 @@ class Flat:
             if len(self.engines) == KNOWN:
                 self.engines.clear()
             shapes, apart = self.shapes[run.start : run.stop], self.apart[run.start : run.stop]
-            self.engines[key] = self.kind(self.rule, self.device.xp, arrays, shapes, apart)
+            self.engines[key] = self.kind(self.rule, module_of(self.device), arrays, shapes, apart)
         run.engine = self.engines[key]
         return run.engine
 

@@ -169,8 +169,8 @@ class Optimizer:
         """
         step = self._step_with_hooks if self._before or self._after else self._step
         device = self._first.device
-        if isinstance(device.xp, Observer):
-            return device.xp.step(there, device, step, closure)
+        if isinstance(xp := device.xp, Observer):
+            return xp.step(there, device, step, closure)
         return there(device, step, closure)
 
     def _step(self, closure: Callable[[], Any] | None = None) -> Any:

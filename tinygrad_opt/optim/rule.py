@@ -8,6 +8,7 @@ import inspect
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from ..tracing import Program
@@ -106,12 +107,10 @@ def each(function: Any, value: Any) -> Any:
     return None if value is None else function(value)
 
 
-_rules: dict[tuple[Any, ...], Rule] = {}
+_rules: WeakKeyDictionary[type[Optimizer], dict[tuple[str, ...], Rule]] = WeakKeyDictionary()
 
 
 def rule_of(kind: type[Optimizer], options: tuple[str, ...]) -> Rule:
     """One `Rule`, and one set of traced programs, for all optimizers of a class."""
-    key = kind, options
-    if key not in _rules:
-        _rules[key] = Rule(kind, options)
-    return _rules[key]
+    known = _rules.setdefault(kind, {})
+    return known.get(options) or known.setdefault(options, Rule(kind, options))

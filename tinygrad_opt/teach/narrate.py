@@ -22,10 +22,10 @@ import numpy as np
 
 from ..observer import Observer
 from ..operation import PICK
+from ..places import Places
 from ..tensor import Tensor
 from .explain.formula import Writer
 from .explain.letters import number
-from .places import Places
 
 LONGEST = 200  # nodes that are printed
 SMALL = 4  # numbers that are shown themselves, and not by their norm
@@ -175,7 +175,7 @@ class _Listener(Observer):
 
     def __init__(self, device: Any, visits: list[Visit]) -> None:
         super().__init__(device)
-        self.inner = isinstance(device.xp, Observer)
+        self.inner = isinstance(self.xp, Observer)
         self.coming = iter(visits)
         self.picked: dict[int, list[Visit]] = {}  # by the node of which they are outputs
         self.due: list[Sent | None] = []

@@ -52,6 +52,7 @@ class Watch:
 
     def __enter__(self) -> Watch:
         self._before = sys.gettrace()
+        sys._getframe().f_trace_opcodes = True  # Python 3.12 asks once whether a frame wants it
         sys.settrace(self._called)
         return self
 
@@ -68,7 +69,6 @@ class Watch:
         if nodes is None:
             self.unread.append(self.functions[frame.f_code])
             return None
-        frame.f_trace_opcodes = True  # a line may hold several statements
         open_: list[Statement] = []
         seen: ast.stmt | None = None
 
@@ -98,6 +98,8 @@ class Watch:
                 statement.after, statement.returned = copies(frame.f_locals), _copy(returned)
                 self.statements.append(statement)
 
+        frame.f_trace = step  # first, since 3.13
+        frame.f_trace_opcodes = True  # a line may hold several statements
         return step
 
 

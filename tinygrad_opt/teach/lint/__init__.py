@@ -15,7 +15,7 @@ from typing import Any
 
 from ...device import Device, default_device
 from ...nn import Module
-from ...observer import Observer
+from ...observer import Observer, seen_on
 from ...optim.wrapper import OptimizerLike
 from ..finding import Finding
 from . import loop, model, numbers
@@ -66,11 +66,11 @@ def lint(
             f"{type(optimizer).__name__}. Write lint(model, optimizer, scheduler), or None."
         )
     default_device()  # known from now on, where the environment names it
-    watched = [device for device in Device.known() if isinstance(device.xp, Observer)]
+    watched = [device for device in Device.known() if isinstance(seen_on(device), Observer)]
     if watched:
         raise RuntimeError(
-            f"lint: {watched[0]} is watched already, by profile(), capture or another lint(). "
-            "Begin around that, or when it has ended."
+            f"lint: {watched[0]} is watched already, by profile(), detect_anomaly(), capture or "
+            "another lint(). Begin around that, or when it has ended."
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what the model would warn of is a finding here

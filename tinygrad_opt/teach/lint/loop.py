@@ -215,12 +215,18 @@ class GraphGrows(Rule):
     def begin(self) -> None:
         """Nothing was counted."""
         self.steps = self.rises = self.nodes = 0
+        self.plans: set[Plan] = set()  # of the operations that are recorded
+
+    def before_backward(self, loss: Any) -> None:
+        """See what is recorded."""
+        if self.steps % APART < LOOKS:
+            self.plans |= _plans_behind(loss)
 
     def after_step(self, optimizer: Any, closure: bool) -> None:
         """Count them, for some steps now and then; a differentiable step is there to be kept."""
         kept = any(group.get("differentiable") for group in optimizer.param_groups)
         if self.steps % APART < LOOKS and not kept:
-            before, self.nodes = self.nodes, _live_nodes()
+            before, self.nodes = self.nodes, _live_nodes(self.plans)
             self.rises = self.rises + 1 if self.nodes > before > 0 else 0
             if self.rises == STEPS_GROWING:
                 self.found(
@@ -232,10 +238,22 @@ class GraphGrows(Rule):
         self.steps += 1
 
 
-def _live_nodes() -> int:
-    return sum(
-        type(one) is tuple and len(one) == 7 and type(one[1]) is Plan for one in gc.get_objects()
-    )
+def _plans_behind(loss: Any) -> set[Plan]:
+    waiting, seen, plans = [loss._node], set(), set()
+    while waiting:
+        node = waiting.pop()
+        if type(node) is tuple and node[0] not in seen:
+            seen.add(node[0])
+            waiting += node[2]
+            if type(node[1]) is Plan:
+                plans.add(node[1])
+    return plans
+
+
+def _live_nodes(plans: set[Plan]) -> int:
+    """Who holds these plans; who held all objects would disturb threads that are making some."""
+    holders = gc.get_referrers(*plans)
+    return sum(type(one) is tuple and len(one) == 7 and type(one[1]) is Plan for one in holders)
 
 
 class PythonLoop(Rule):

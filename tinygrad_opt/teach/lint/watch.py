@@ -5,10 +5,7 @@ Order: where the program is · an operation · a rule · the session · the obse
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import os
-import sys
 from functools import cached_property, partial
 from threading import get_ident
 from typing import Any
@@ -16,44 +13,34 @@ from typing import Any
 import numpy as np
 
 from ...observer import Observer
+from ...places import PACKAGE, frames, line_of
 from ..finding import Finding
-from ..places import PACKAGE
 
 BACKWARD = " backward"  # stands behind the name of an operation in those of its derivatives
-CAPTURE = os.path.join(PACKAGE, "capture")
-COMMANDS = os.path.join(PACKAGE, "cli")
-BETWEEN = (contextlib.__file__, functools.__file__)  # decorators of the standard library
+CAPTURE = os.path.join(PACKAGE, "capture", "")
 
 # ---- where the program is ---------------------------------------------------------------------
 
 
 class Where:
-    """The nearest line outside this package, and what of the package lies between.
-
-    Frames are not kept, for they would keep alive whatever they hold.
-    """
+    """The nearest line outside this package, and what of the package lies between."""
 
     def __init__(self) -> None:
         self.functions: set[str] = set()
         self.modules: list[Any] = []  # the layers whose forward is being run
         self.given: Any = None  # what nll_loss was given
         self.line, self.captured = "", False
-        frame: Any = sys._getframe(1)
-        while frame is not None:
+        for frame, is_users in frames():
             code = frame.f_code
-            if code.co_filename.startswith(COMMANDS):
-                break  # the command line trains: there is no program of the user
-            if code.co_filename.startswith(PACKAGE):
-                self.functions.add(code.co_name)
-                self.captured = self.captured or code.co_filename.startswith(CAPTURE)
-                if code.co_name == "forward":
-                    self.modules.append(frame.f_locals.get("self"))
-                elif code.co_name == "nll_loss":
-                    self.given = frame.f_locals["log_probabilities"]
-            elif code.co_filename not in BETWEEN:
-                self.line = f"{os.path.basename(code.co_filename)}:{frame.f_lineno}"
+            if is_users:
+                self.line = line_of(frame)
                 break
-            frame = frame.f_back
+            self.functions.add(code.co_name)
+            self.captured = self.captured or code.co_filename.startswith(CAPTURE)
+            if code.co_name == "forward":
+                self.modules.append(frame.f_locals.get("self"))
+            elif code.co_name == "nll_loss":
+                self.given = frame.f_locals["log_probabilities"]
 
 
 # ---- an operation -----------------------------------------------------------------------------

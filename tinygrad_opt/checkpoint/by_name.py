@@ -1,0 +1,143 @@
+"""The state of an optimizer under the names of its parameters, whatever their order; and back.
+
+PyTorch's layout numbers the parameters. A file that is keyed by names survives another order, can
+be read without the model, and holds what that layout leaves out: all step counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
+from ..optim import LBFGS, MultiOptimizer
+from ..optim.wrapper import Wrapper
+from ..tensor import Tensor
+
+Names = Mapping[Tensor, str]
+
+
+def names_in(parts: Mapping[str, Any]) -> dict[Tensor, str]:
+    """What the parameters of all models are called; those of `model` by their own names."""
+    names: dict[Tensor, str] = {}
+    for part, value in parts.items():
+        if hasattr(value, "named_parameters"):
+            before = "" if part == "model" else f"{part}."
+            for name, p in value.named_parameters():
+                names.setdefault(p, before + name)
+    return names
+
+
+def state_by_name(optimizer: Any, names: Names) -> Any:
+    """The state of an optimizer, or of several in and beside each other."""
+    if isinstance(optimizer, MultiOptimizer):
+        inner = [state_by_name(one, names) for one in optimizer.optimizers]
+        return {"optimizers": inner, "step_count": optimizer.step_count}
+    saved = optimizer.state_dict()
+    if isinstance(optimizer, Wrapper):
+        called = _called(optimizer, names)
+        own = {key: value for key, value in saved.items() if key != "optimizer"}
+        for key, value in own.items():
+            if _is_by_parameter(optimizer, key):
+                own[key] = {name: array for name, array in zip(called, value) if array is not None}
+        return {"optimizer": state_by_name(optimizer.optimizer, names), **own}
+    called = _called(optimizer, names)
+    state = {called[number]: dict(entry) for number, entry in saved["state"].items()}
+    if not optimizer.saves_step:
+        for name, p in zip(called, optimizer.parameters()):
+            if t := optimizer.state_of(p)["t"]:
+                state.setdefault(name, {})["step"] = t
+    groups = [
+        group | {"params": [called[number] for number in group["params"]]}
+        for group in saved["param_groups"]
+    ]
+    return {"state": state, "param_groups": groups, "step_count": optimizer.step_count}
+
+
+def load_by_name(optimizer: Any, saved: Any, names: Names) -> None:
+    """Take in what `state_by_name` gave; ValueError for another optimizer or other parameters."""
+    _demand(isinstance(saved, dict), optimizer)
+    if isinstance(optimizer, MultiOptimizer):
+        inner = saved.get("optimizers")
+        _demand(isinstance(inner, list) and len(inner) == len(optimizer.optimizers), optimizer)
+        for one, state in zip(optimizer.optimizers, inner):
+            load_by_name(one, state, names)
+        optimizer.step_count = saved["step_count"]
+        return
+    if isinstance(optimizer, Wrapper):
+        _demand("optimizer" in saved, optimizer)
+        inner_before = state_by_name(optimizer.optimizer, names)
+        load_by_name(optimizer.optimizer, saved["optimizer"], names)
+        try:
+            called = _called(optimizer, names)
+            own = {"optimizer": optimizer.optimizer.state_dict()}
+            for key, value in saved.items():
+                if key != "optimizer":
+                    by_parameter = _is_by_parameter(optimizer, key)
+                    own[key] = [value.get(name) for name in called] if by_parameter else value
+            inner = optimizer.optimizer.step_count
+            optimizer.load_state_dict(own)
+        except Exception:
+            load_by_name(optimizer.optimizer, inner_before, names)
+            raise
+        load_by_name(optimizer.optimizer, saved["optimizer"], names)  # the counts, too
+        assert inner == optimizer.optimizer.step_count
+        return
+    _demand({"state", "param_groups"} <= saved.keys(), optimizer)
+    optimizer.load_state_dict(_numbered(optimizer, saved, names))
+    optimizer.step_count = saved["step_count"]
+
+
+def _numbered(optimizer: Any, saved: Any, names: Names) -> dict[str, Any]:
+    """PyTorch's layout, in the order of this optimizer."""
+    who, called = type(optimizer).__name__, _called(optimizer, names)
+    theirs = [name for group in saved["param_groups"] for name in group["params"]]
+    if all(isinstance(name, int) for name in called):
+        called = theirs if len(theirs) == len(called) else called
+    missing = [str(name) for name in called if name not in theirs]
+    extra = [str(name) for name in theirs if name not in called]
+    if missing or extra:
+        parts = [f"it lacks {', '.join(missing)}"] if missing else []
+        parts += [f"it has {', '.join(extra)}, which are not here"] if extra else []
+        raise ValueError(
+            f"{who}: the file is of other parameters: {' and '.join(parts)}. Give the model and "
+            "the optimizer that were saved."
+        )
+    if isinstance(optimizer, LBFGS) and called != theirs:
+        raise ValueError(
+            f"{who}: the history runs through all parameters in a row, and in the file their order "
+            "is another. Build the optimizer as it was."
+        )
+    homes = {name: group for group in saved["param_groups"] for name in group["params"]}
+    number, groups = count(), []
+    for group in optimizer.param_groups:
+        numbers = [next(number) for _ in group["params"]]
+        source = homes[called[numbers[0]]] if numbers else group
+        groups.append({k: v for k, v in source.items() if k != "param_names"} | {"params": numbers})
+    state = {i: saved["state"][name] for i, name in enumerate(called) if name in saved["state"]}
+    return {"state": state, "param_groups": groups}
+
+
+def _called(optimizer: Any, names: Names) -> list[Any]:
+    """What each parameter is called: by the models, by the optimizer, else its number."""
+    own = [
+        name
+        for group in optimizer.param_groups
+        for name in group.get("param_names", [None] * len(group["params"]))
+    ]
+    found = [names.get(p, name) for p, name in zip(optimizer.parameters(), own)]
+    if None in found or len(set(found)) < len(found):
+        return list(range(len(found)))
+    return found
+
+
+def _is_by_parameter(wrapper: Wrapper, name: str) -> bool:
+    return name in wrapper.saved and isinstance(getattr(wrapper, name), dict)
+
+
+def _demand(fits: bool, optimizer: Any) -> None:
+    if not fits:
+        raise ValueError(
+            f"{type(optimizer).__name__}: the file was saved by another optimizer. Build the one "
+            "that was saved."
+        )

@@ -1,0 +1,216 @@
+"""Named arrays and a text in one file: .npz, or .safetensors where its package is installed.
+
+A file is written beside its place and then moved there, so that there is always a whole one. What
+is read is trusted with nothing: sizes are compared with the file's before memory is taken, nothing
+is unpickled, and a checksum (SHA-256) over all names, shapes and bytes has to be right.
+
+Order: writing · reading · .npz · .safetensors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import math
+import os
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .tree import KINDS, Arrays
+
+TEXT, SUM = "meta.json", "sha256"  # beside the arrays, in both kinds of file
+
+
+class CheckpointError(ValueError):
+    """A file that is no checkpoint, is damaged, or was written by a newer version."""
+
+
+# ---- writing ----------------------------------------------------------------------------------
+
+
+def write(path: Path, arrays: Arrays, text: str) -> None:
+    """Put a whole file in its place, or leave what was there; OSError, as a sentence."""
+    content = _kind(path)[0](arrays, text, _checksum(arrays, text))
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    try:
+        with open(beside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+        _keep_name(path.parent)
+    except OSError as error:
+        kept = "What was there before is untouched." if path.exists() else "Nothing was written."
+        raise OSError(
+            f"save: cannot write {path}: {error.strerror or error}. {kept} Make room, or name a "
+            "folder that exists and that you may write into."
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def _keep_name(folder: Path) -> None:
+    """The new name, too, outlives a power cut, where the system can promise that."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _checksum(arrays: Arrays, text: str) -> str:
+    sum_ = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        sum_.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        sum_.update(np.asarray(array, order="C").reshape(-1).view(np.uint8).data)
+    return sum_.hexdigest()
+
+
+# ---- reading ----------------------------------------------------------------------------------
+
+
+def read(path: Path) -> tuple[Arrays, str | None]:
+    """All arrays and the text, which is None in a file of somebody else's.
+
+    CheckpointError for a file that is damaged or no such file; OSError where it cannot be read.
+    """
+    reader = _kind(path)[1]
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise type(error)(
+            f"load: cannot read {path}: {error.strerror or error}. Name a file that exists."
+        ) from None
+    try:
+        arrays, text, sum_ = reader(content)
+    except (MemoryError, ImportError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+        raise CheckpointError(
+            f"load: {path} is damaged, or is no {path.suffix} file: {reason}. Take an older one."
+        ) from None
+    if text is not None and sum_ != _checksum(arrays, text):
+        raise CheckpointError(
+            f"load: {path} is damaged: its checksum is not that of what it holds. Take an older "
+            "one."
+        )
+    return arrays, text
+
+
+Writer = Callable[[Arrays, str, str], bytes]
+Reader = Callable[[bytes], tuple[Arrays, str | None, str | None]]
+
+
+def _kind(path: Path) -> tuple[Writer, Reader]:
+    kinds = {".npz": (_to_npz, _from_npz), ".safetensors": (_to_safetensors, _from_safetensors)}
+    if path.suffix not in kinds:
+        raise ValueError(f"{path} is no .npz and no .safetensors; end the name in one of them.")
+    return kinds[path.suffix]
+
+
+# ---- .npz: a ZIP file, nothing compressed, each array as NumPy writes it -------------------------
+
+
+def _to_npz(arrays: Arrays, text: str, sum_: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in ((TEXT, text), (SUM, sum_)):
+            archive.writestr(zipfile.ZipInfo(name), content)  # of 1980: the same bytes each time
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+    return file.getvalue()
+
+
+def _from_npz(content: bytes) -> tuple[Arrays, str | None, str | None]:
+    arrays: Arrays = {}
+    texts: dict[str, str] = {}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for member in _members(archive, len(content)):
+            with archive.open(member) as file:
+                if member.filename in (TEXT, SUM):
+                    texts[member.filename] = file.read().decode()
+                elif member.filename.endswith(".npy"):
+                    arrays[member.filename.removesuffix(".npy")] = _array(file, member.file_size)
+                else:
+                    raise ValueError(f"it holds {member.filename!r}, which is no array")
+    return arrays, texts.get(TEXT), texts.get(SUM)
+
+
+def _members(archive: zipfile.ZipFile, size: int) -> Iterator[zipfile.ZipInfo]:
+    members = archive.infolist()
+    if len({member.filename for member in members}) < len(members):
+        raise ValueError("it holds two things of one name")
+    if any(m.compress_type != zipfile.ZIP_STORED for m in members):
+        raise ValueError("it is compressed, and may grow without end; write it with np.savez")
+    if sum(member.file_size for member in members) > size:
+        raise ValueError("it says to be larger than it is")
+    yield from members
+
+
+def _array(file: Any, size: int) -> np.ndarray[Any, Any]:
+    version = np.lib.format.read_magic(file)
+    headers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    shape, by_columns, dtype = headers[version](file)
+    if dtype.kind not in KINDS:
+        raise ValueError(f"it holds an array of {dtype}, which is no number")
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size - file.tell():
+        raise ValueError(f"an array of shape {shape} says to be larger or smaller than it is")
+    flat = np.frombuffer(bytearray(file.read()), dtype)
+    array = flat.reshape(shape[::-1]).T if by_columns else flat.reshape(shape)
+    return array.astype(dtype.newbyteorder("="), copy=False)
+
+
+# ---- .safetensors -----------------------------------------------------------------------------
+
+DTYPES = {"BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4"}
+DTYPES |= {"I32": "<i4", "U64": "<u8", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8"}
+DTYPES |= {"C64": "<c8"}
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors
+        import safetensors.numpy
+    except ImportError:
+        raise ImportError(
+            "a .safetensors file needs its package: pip install 'tinygrad-opt[safetensors]'. A "
+            ".npz file needs none."
+        ) from None
+    return safetensors
+
+
+def _to_safetensors(arrays: Arrays, text: str, sum_: str) -> bytes:
+    content: bytes = _safetensors().numpy.save(arrays, metadata={TEXT: text, SUM: sum_})
+    return content
+
+
+def _from_safetensors(content: bytes) -> tuple[Arrays, str | None, str | None]:
+    found = dict(_safetensors().deserialize(content))
+    arrays = {name: _tensor(name, one) for name, one in found.items()}
+    length = int.from_bytes(content[:8], "little")
+    said = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
+    return arrays, said.get(TEXT), said.get(SUM)
+
+
+def _tensor(name: str, one: dict[str, Any]) -> np.ndarray[Any, Any]:
+    data, shape = one["data"], one["shape"]
+    if one["dtype"] == "BF16":  # the upper half of a float32
+        return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
+    if one["dtype"] not in DTYPES:
+        raise ValueError(f"{name} is of {one['dtype']}, which NumPy does not know")
+    return np.frombuffer(data, DTYPES[one["dtype"]]).reshape(shape)

@@ -31,13 +31,13 @@ dropout = _dropout  # draws its mask; the operation of that name takes a ready o
 if TYPE_CHECKING:
     from . import data, teach
     from .anomaly import AnomalyError, detect_anomaly
-    from .checkpoint import CheckpointError, load, save
+    from .checkpoint import CheckpointError, Checkpoints, load, save
     from .teach.lint import lint
 
 __version__ = "0.1.0"
 
 LAZY = {"AnomalyError": ".anomaly", "detect_anomaly": ".anomaly"}
-LAZY |= dict.fromkeys(("CheckpointError", "load", "save"), ".checkpoint")
+LAZY |= dict.fromkeys(("CheckpointError", "Checkpoints", "load", "save"), ".checkpoint")
 
 
 def __getattr__(name: str) -> Any:

@@ -24,9 +24,10 @@ import numpy as np
 from .. import random_numbers
 from .by_name import Names, load_by_name, names_in, state_by_name
 from .container import CheckpointError, read, write
+from .folder import Checkpoints
 from .tree import Arrays, apart, together
 
-__all__ = ["CheckpointError", "load", "save"]
+__all__ = ["CheckpointError", "Checkpoints", "load", "save"]
 
 FORMAT = "tinygrad_opt.checkpoint"
 VERSION = 1

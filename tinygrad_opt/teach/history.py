@@ -262,6 +262,22 @@ class Recording:
             if value is not None:
                 self.metrics.setdefault(name, []).append((done, float(value)))
 
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, as plain data."""
+        columns = {name: np.array(values) for name, values in self.columns.items()}
+        metrics = {name: np.array(pairs, np.float64) for name, pairs in self.metrics.items()}
+        snapshots = [list(pair) for pair in self.snapshots]
+        return {"columns": columns, "metrics": metrics, "snapshots": snapshots}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with a record that was saved."""
+        self.columns = {name: list(values) for name, values in state["columns"].items()}
+        self.metrics = {
+            name: [(int(done), float(value)) for done, value in pairs]
+            for name, pairs in state["metrics"].items()
+        }
+        self.snapshots = [(done, weights) for done, weights in state["snapshots"]]
+
     def history(self, **fields: Any) -> History:
         """The record so far, judged."""
         whole: dict[str, Any] = {"hyper": {}, "state": {}, "norms": {}}

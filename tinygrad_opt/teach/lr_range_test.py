@@ -20,8 +20,9 @@ from ..optim import SophiaG
 from ..random_numbers import undisturbed
 from .batches import apart
 from .export import strict_json, table
-from .fit import Batches, Loss, _unwrapped, default_loss
+from .fit import Batches, Loss, default_loss
 from .history import Array
+from .training import unwrapped
 
 SMOOTHING = 0.98  # of the running mean of the loss
 EXPLODED = 3.0  # first losses above the best so far: the run ends
@@ -130,7 +131,7 @@ def _update(model: Module, optimizer: Any, criterion: Loss, x: Any, y: Any) -> f
         total = criterion(prediction, y)
         total.backward()
         losses.append(float(total.item()))
-        return (total, prediction) if isinstance(_unwrapped(optimizer), SophiaG) else total
+        return (total, prediction) if isinstance(unwrapped(optimizer), SophiaG) else total
 
     optimizer.step(closure)
     return losses[0]

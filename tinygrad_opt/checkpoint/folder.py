@@ -1,0 +1,111 @@
+"""A folder of checkpoints: one every so often, the newest kept, the newest whole one taken."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .container import CheckpointError
+from .tree import apart, together
+
+ABOUT = "about"  # the part that says which run it is
+
+
+class Checkpoints:
+    """The checkpoints of one run: ``folder/step-00000450.npz`` and so on, by updates.
+
+    One is due after every ``every`` updates or, with None, where the one who trains thinks best,
+    which for `fit` is after every pass; the newest ``keep`` stay. ``about`` is plain data that says
+    what the run is: a checkpoint that says something else is not taken. ``kind`` is "npz" or
+    "safetensors". ValueError for counts below 1, OSError for a folder that cannot be.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        every: int | None = None,
+        keep: int = 3,
+        about: Mapping[str, Any] | None = None,
+        kind: str = "npz",
+    ) -> None:
+        if (every is not None and every < 1) or keep < 1:
+            raise ValueError(
+                f"Checkpoints: every {every} and keep {keep}; both count from 1, or every is None."
+            )
+        self.folder, self.every, self.keep, self.kind = Path(folder), every, keep, kind
+        self.about = dict(about or {})
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(
+                f"Checkpoints: {self.folder} is no folder and cannot be made one: "
+                f"{error.strerror}. Name another."
+            ) from None
+
+    def due(self, updates: int) -> bool:
+        """Whether it is time for one, after so many updates."""
+        return self.every is not None and updates % self.every == 0
+
+    def save(self, updates: int, **parts: Any) -> Path:
+        """Write the checkpoint after so many updates, then let the oldest go."""
+        from . import save
+
+        path = self.folder / f"step-{updates:08d}.{self.kind}"
+        save(path, **parts, **{ABOUT: self.about})
+        for old in [*self.paths()[: -self.keep], *self.folder.glob(".step-*.tmp")]:
+            with contextlib.suppress(OSError):
+                old.unlink()  # the hidden ones were left behind by a process that was killed
+        return path
+
+    def paths(self) -> list[Path]:
+        """The checkpoints that are there, the newest last."""
+        found = {
+            int(match[1]): path
+            for path in self.folder.iterdir()
+            if (match := re.fullmatch(r"step-(\d+)\.(npz|safetensors)", path.name))
+        }
+        return [found[number] for number in sorted(found)]
+
+    def load(self, **parts: Any) -> dict[str, Any] | None:
+        """Take in the newest checkpoint that is whole, and return what else is in it.
+
+        None where there is none at all. A damaged one is passed over with a warning, and
+        CheckpointError is raised where all are. ValueError, and nothing is changed, for one of
+        another run.
+        """
+        from . import load
+
+        for path in reversed(self.paths()):
+            try:
+                self._compare(path, load(path).get(ABOUT))
+                found = load(path, **parts)
+            except CheckpointError as error:
+                warnings.warn(str(error), stacklevel=2)
+                continue
+            found.pop(ABOUT, None)
+            return found
+        if self.paths():
+            raise CheckpointError(
+                f"Checkpoints: no file in {self.folder} is whole. Begin anew in another folder."
+            )
+        return None
+
+    def _compare(self, path: Path, about: Any) -> None:
+        here = together(apart(self.about, ABOUT, {}), {})
+        if about == here:
+            return
+        there = about if isinstance(about, dict) else {}
+        differ = [
+            f"{key} was {there.get(key)!r} and is {here.get(key)!r}"
+            for key in dict.fromkeys([*here, *there])
+            if here.get(key) != there.get(key)
+        ]
+        raise ValueError(
+            f"{path} is of another run: {'; '.join(differ)}. Give what was given then, or another "
+            "folder."
+        )

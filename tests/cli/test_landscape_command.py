@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tinygrad_opt.cli import landscape, main
+from tinygrad_opt.cli import main, recipe
 
 pytestmark = pytest.mark.on("cpu")
 
@@ -99,7 +99,7 @@ def test_words_that_make_no_sense(
     words: list[str],
     sentence: str,
 ) -> None:
-    monkeypatch.setattr(landscape, "fit", pytest.fail)
+    monkeypatch.setattr(recipe, "fit", pytest.fail)
     code, out, err = run(capsys, *words)
     assert (code, out) == (2, "")
     assert err.startswith("error: ") and sentence in err
@@ -117,7 +117,7 @@ def test_without_an_extra_it_says_so_before_the_work(
     package: str,
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    monkeypatch.setattr(landscape, "fit", pytest.fail)
+    monkeypatch.setattr(recipe, "fit", pytest.fail)
     code, out, err = run(capsys, "moons", flag, "file")
     assert (code, out) == (2, "")
     assert err == f'error: This needs {package}: pip install "tinygrad-opt[viz]"\n'

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tinygrad_opt.cli import main, train
+from tinygrad_opt.cli import main, recipe
 from tinygrad_opt.teach import History, fit
 
 pytestmark = pytest.mark.on("cpu")
@@ -107,35 +111,123 @@ def test_the_python_lines_diagnose_and_lint_alike(capsys: pytest.CaptureFixture[
 # ---- interrupted ------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def ctrl_c_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Press Ctrl-C in the middle of these updates, which count from 1."""
+
+    def press(*updates: int) -> None:
+        def pressing(model: Any, train: Any, optimizer: Any, **options: Any) -> History:
+            def press(optimizer: Any, *_: Any) -> None:
+                if optimizer.step_count + 1 in updates:
+                    for _ in range(updates.count(optimizer.step_count + 1)):
+                        os.kill(os.getpid(), signal.SIGINT)
+
+            optimizer.register_step_pre_hook(press)
+            return fit(model, train, optimizer, **options)
+
+        monkeypatch.setattr(recipe, "fit", pressing)
+
+    return press
+
+
 def test_a_run_that_is_interrupted_shows_and_writes_what_there_is(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], ctrl_c_at: Callable[..., None], tmp_path: Path
 ) -> None:
-    def interrupted(*args: Any, on_epoch: Any, **options: Any) -> History:
-        def show(epoch: int, history: History) -> None:
-            on_epoch(epoch, history)
-            if epoch == 2:
-                raise KeyboardInterrupt
-
-        return fit(*args, on_epoch=show, **options)
-
-    monkeypatch.setattr(train, "fit", interrupted)
+    ctrl_c_at(6)
     path = tmp_path / "run.csv"
     code, out, err = run(capsys, "iris", "--epochs", "9", "--csv", str(path))
     assert (code, err) == (130, "Interrupted.\n")
     assert f"wrote {path}" in out and "gap" in out
-    assert len(list(csv.DictReader(path.read_text().splitlines()))) == 2 * 4
+    assert len(list(csv.DictReader(path.read_text().splitlines()))) == 6
 
 
-def test_one_that_is_interrupted_before_a_pass_has_nothing_to_show(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_in_its_first_update(
+    capsys: pytest.CaptureFixture[str], ctrl_c_at: Callable[..., None]
 ) -> None:
-    def interrupted(*_: Any, **__: Any) -> History:
-        raise KeyboardInterrupt
+    ctrl_c_at(1)
+    code, out, err = run(capsys, "iris", "--diagnose")
+    assert (code, err) == (130, "Interrupted.\n")
+    assert "gap" in out
 
-    monkeypatch.setattr(train, "fit", interrupted)
+
+def test_twice_it_ends_at_once(
+    capsys: pytest.CaptureFixture[str], ctrl_c_at: Callable[..., None], tmp_path: Path
+) -> None:
+    ctrl_c_at(3, 3)
     path = tmp_path / "run.csv"
     code, _, err = run(capsys, "iris", "--csv", str(path))
     assert (code, err) == (130, "Interrupted.\n") and not path.exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+# ---- checkpoints ------------------------------------------------------------------------------
+
+
+def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not_been(
+    capsys: pytest.CaptureFixture[str], ctrl_c_at: Callable[..., None], tmp_path: Path
+) -> None:
+    whole, resumed, folder = (str(tmp_path / name) for name in ("whole.csv", "again.csv", "run"))
+    words = ["iris", "--epochs", "4", "--dropout", "0.2"]
+    run(capsys, *words, "--csv", whole)
+    ctrl_c_at(6)
+    assert run(capsys, *words, "--checkpoint", folder)[0] == 130
+    ctrl_c_at()
+    code, out, _ = run(capsys, *words, "--checkpoint", folder, "--resume", "--csv", resumed)
+    assert code == 0
+    assert Path(resumed).read_bytes() == Path(whole).read_bytes()
+    exec(python_of(out), names := {})  # it goes on from the end: there is nothing left to do
+    assert len(names["history"]) == 16
+
+
+def test_a_folder_that_is_in_use(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ["iris", "--epochs", "2", "--checkpoint", str(tmp_path), "--every", "3", "--keep", "2"]
+    assert run(capsys, *words)[0] == 0
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["step-00000006.npz", "step-00000008.npz"]
+    code, _, err = run(capsys, *words)
+    assert (code, err) == (
+        2,
+        f"error: fit: {tmp_path} holds the checkpoints of a run. Go on with it by resume, or name "
+        "another folder.\n",
+    )
+    code, _, err = run(capsys, *words, "--resume", "--lr", "0.5")
+    assert code == 2 and "is of another run: lr was 0.02 and is 0.5." in err
+
+
+def test_a_damaged_checkpoint_is_spoken_of(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["iris", "--epochs", "2", "--checkpoint", str(tmp_path)]
+    run(capsys, *words)
+    (tmp_path / "step-00000008.npz").write_bytes(b"half")
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        code, _, err = run(capsys, *words, "--resume")
+    assert code == 0
+    assert err.startswith(f"warning: load: {tmp_path / 'step-00000008.npz'} is damaged, or is no")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--resume"], "--resume goes with --checkpoint DIR, the folder to save in."),
+        (["--every", "3"], "--every goes with --checkpoint DIR"),
+        (["--checkpoint", "run", "--penalties"], "--checkpoint saves one training."),
+        (["--checkpoint", "run", "--every", "0"], "both count from 1"),
+        (["--checkpoint", "run", "--keep", "0"], "both count from 1"),
+        (["--checkpoint", __file__], "is no folder and cannot be made one: File exists."),
+    ],
+)
+def test_words_about_checkpoints_that_make_no_sense(
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, "iris", *words)
+    assert code == 2 and sentence in err
 
 
 # ---- pictures ---------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ class Checkpoints:
 
     One is due after every ``every`` updates or, with None, where the one who trains thinks best,
     which for `fit` is after every pass; the newest ``keep`` stay. ``about`` is plain data that says
-    what the run is: a checkpoint that says something else is not taken. ``kind`` is "npz" or
+    what the run is: a checkpoint that says something else is not taken, unless nothing is said
+    here. ``kind`` is "npz" or
     "safetensors". ValueError for counts below 1, OSError for a folder that cannot be.
     """
 
@@ -96,10 +97,11 @@ class Checkpoints:
         return None
 
     def _compare(self, path: Path, about: Any) -> None:
-        here = together(apart(self.about, ABOUT, {}), {})
-        if about == here:
-            return
         there = about if isinstance(about, dict) else {}
+        self.about = self.about or there  # who says nothing takes any, and says what it said
+        here = together(apart(self.about, ABOUT, {}), {})
+        if here == there:
+            return
         differ = [
             f"{key} was {there.get(key)!r} and is {here.get(key)!r}"
             for key in dict.fromkeys([*here, *there])

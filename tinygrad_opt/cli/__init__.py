@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 
 from .. import __version__
@@ -112,7 +113,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     try:
         look_ahead(arguments)
-        code: int = arguments.run(arguments, console)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: console.note(f"warning: {message}")
+            code: int = arguments.run(arguments, console)
         return code
     except KeyboardInterrupt:
         console.note("Interrupted.")

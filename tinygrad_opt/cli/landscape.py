@@ -10,7 +10,7 @@ import numpy as np
 
 from ..device import default_device, use_device
 from ..optim import get_optimizer
-from ..teach import History, Landscape, fit, landscape, trace
+from ..teach import History, Landscape, landscape, trace
 from ..teach.landscape import DIRECTIONS, check_grid
 from ..teach.plot.landscape import landscape_figure
 from ..teach.plot.landscape_page import landscape_html
@@ -90,17 +90,7 @@ def _in_python(options: dict[str, Any]) -> str:
 def _train(arguments: argparse.Namespace, kind: str) -> Walked:
     """A network, and the loss on its training data."""
     recipe, options = Recipe(arguments), _options(arguments, kind)
-    history = fit(
-        recipe.model,
-        recipe.batches,
-        recipe.optimizer,
-        epochs=recipe.epochs,
-        scheduler=recipe.scheduler,
-        l1=arguments.l1,
-        l2=arguments.l2,
-        snapshots=True,
-    )
-    history.meta |= recipe.meta()
+    history = recipe.fit(snapshots=True)
     found = None
     if np.isfinite(history.snapshots[-1][1]).all():
         found = landscape(recipe.model, recipe.train, history=history, **options)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..data import DataLoader
 from ..optim import get_optimizer
-from ..teach import History, RangeTest, fit, lr_range_test, trace
+from ..teach import History, RangeTest, lr_range_test, trace
 from .recipe import Recipe, named
 
 
@@ -69,17 +69,8 @@ class Training:
 
     def run(self, lr: float, seed: int) -> History:
         """A training from new weights."""
-        parts = self.recipe(lr, seed)
-        return fit(
-            parts.model,
-            parts.batches,
-            parts.optimizer,
-            epochs=parts.epochs,
-            scheduler=parts.scheduler,
-            test=DataLoader(parts.test, batch_size=None),
-            l1=self.words.l1,
-            l2=self.words.l2,
-        )
+        recipe = self.recipe(lr, seed)
+        return recipe.fit(test=DataLoader(recipe.test, batch_size=None))
 
     def range_test(self) -> RangeTest:
         """The test, on new weights."""

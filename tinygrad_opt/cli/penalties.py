@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..data import DataLoader
-from ..teach import evaluate, fit
+from ..teach import evaluate
 from ..teach.export import table
 from ..teach.penalties import PENALTIES, Penalties, Trained, compare_penalties
 from ..teach.plot.penalties import penalties_figure
@@ -74,17 +74,7 @@ def _recipe(arguments: argparse.Namespace, seed: int, settings: dict[str, float]
 def _run(arguments: argparse.Namespace, seed: int, settings: dict[str, float]) -> Trained:
     recipe = _recipe(arguments, seed, settings)
     test = DataLoader(recipe.test, batch_size=None)
-    history = fit(
-        recipe.model,
-        recipe.batches,
-        recipe.optimizer,
-        epochs=recipe.epochs,
-        scheduler=recipe.scheduler,
-        test=test,
-        l1=recipe.words.l1,
-        l2=recipe.words.l2,
-    )
-    history.meta |= recipe.meta()
+    history = recipe.fit(test=test)
     train = DataLoader(recipe.train, batch_size=None)
     return Trained(
         recipe.model, history, evaluate(recipe.model, train), evaluate(recipe.model, test)

@@ -16,6 +16,7 @@ from ..data import DATASETS, DataLoader, Dataset, load, prepare, read_csv
 from ..optim import OPTIMIZERS, AdamW, Entry, Muon, get_optimizer, lr_scheduler, split_matrices
 from ..optim.schedules import ALIASES, SCHEDULES, Schedule, parse
 from ..random_numbers import manual_seed
+from ..teach import History, fit
 from .files import add_seed, at_least
 
 # Good rates for networks of a few thousand weights, found on the digits: benchmarks/family.py.
@@ -135,6 +136,14 @@ class Recipe:
             "batch": self.batches.batch_size,
             **{name: getattr(self.words, name) for name in known},
         }
+
+    def fit(self, **options: Any) -> History:
+        """Train, with these arguments of `fit` besides."""
+        penalties = {"l1": self.words.l1, "l2": self.words.l2}
+        options = {"epochs": self.epochs, "scheduler": self.scheduler, **penalties, **options}
+        history = fit(self.model, self.batches, self.optimizer, **options)
+        history.meta |= self.meta()
+        return history
 
     def in_python(
         self,

@@ -7,16 +7,18 @@ import contextlib
 import json
 from dataclasses import asdict, dataclass
 
+from ..checkpoint import Checkpoints
 from ..data import DataLoader
 from ..device import default_device, use_device
 from ..nn.summary import summary
 from ..profile import Profile, profile
-from ..teach import Finding, History, diagnose, evaluate, fit, report
+from ..teach import Finding, History, diagnose, evaluate, report
 from ..teach.lint import lint
 from ..teach.plot.curves import training_figure
 from . import penalties
 from .console import Console, number
 from .files import add_files, write
+from .interrupt import ctrl_c
 from .recipe import Recipe, add_recipe_arguments
 
 NAME = "train"
@@ -29,6 +31,7 @@ EPILOG = """examples:
   tinygrad-opt train spiral --noise 0.3 --hidden 64,64 --epochs 100 --penalties --png four.png
   tinygrad-opt train flowers.csv --target species --json
   tinygrad-opt train digits --profile --epochs 5
+  tinygrad-opt train digits --checkpoint run --every 100 --resume
 
 Every run ends with the Python lines that do the same."""
 
@@ -60,6 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--penalties", action="store_true", help="compare none, L1, L2 and dropout")
     add("--seeds", type=int, metavar="N", help="of --penalties (3)")
     add("--profile", action="store_true", help="where the time of the training goes, as a table")
+    add("--checkpoint", metavar="DIR", help="save all of the run there, to go on after Ctrl-C")
+    add("--every", type=int, metavar="N", help="updates between checkpoints (a pass)")
+    add("--keep", type=int, metavar="K", help="checkpoints to keep, the newest (3)")
+    add("--resume", action="store_true", help="go on from the newest checkpoint, to the bit")
     add_files(parser, "csv", "png", "html")
 
 
@@ -72,6 +79,12 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         raise ValueError(
             "--penalties trains many times; --diagnose, --lint, --profile look at one."
         )
+    if arguments.checkpoint is None:
+        for flag in ("every", "keep", "resume"):
+            if getattr(arguments, flag):
+                raise ValueError(f"--{flag} goes with --checkpoint DIR, the folder to save in.")
+    elif arguments.penalties:
+        raise ValueError("--penalties trains many times; --checkpoint saves one training.")
     if arguments.seeds is not None and not arguments.penalties:
         raise ValueError("--seeds goes with --penalties; one training has one --seed.")
     with use_device(arguments.device):
@@ -107,7 +120,6 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
 def _train(recipe: Recipe, arguments: argparse.Namespace, console: Console) -> Outcome:
     """Train, and look at what came of it; what there is, where somebody interrupts."""
     train, test = (DataLoader(part, batch_size=None) for part in (recipe.train, recipe.test))
-    so_far: list[History] = []
     with contextlib.ExitStack() as around:
         bar = around.enter_context(console.bar(recipe.epochs))
         watch = around.enter_context(profile(show=False)) if arguments.profile else None
@@ -117,37 +129,36 @@ def _train(recipe: Recipe, arguments: argparse.Namespace, console: Console) -> O
             noticed = around.enter_context(watched)
 
         def show(epoch: int, history: History) -> None:
-            so_far[:] = [history]
             if bar is not None:
                 bar(epoch, _short(history))
             elif not arguments.quiet:
                 count = f"{epoch:>{len(str(recipe.epochs))}}/{recipe.epochs}"
                 console.line(f"epoch {count}  {_words(history)}")
 
-        interrupted = False
-        try:
-            history = fit(
-                recipe.model,
-                recipe.batches,
-                recipe.optimizer,
-                epochs=recipe.epochs,
-                scheduler=recipe.scheduler,
-                test=test,
-                l1=arguments.l1,
-                l2=arguments.l2,
-                norms=arguments.diagnose,
-                on_epoch=show,
-            )
-        except KeyboardInterrupt:
-            if not so_far:
-                raise
-            history, interrupted = so_far[0], True
-    history.meta |= recipe.meta()
+        stop = around.enter_context(ctrl_c())
+        history = recipe.fit(
+            test=test,
+            norms=arguments.diagnose,
+            on_epoch=show,
+            stop=stop,
+            checkpoints=_checkpoints(recipe, arguments),
+            resume=arguments.resume,
+        )
+    interrupted = "stopped" in history.meta
     results = {"train": evaluate(recipe.model, train), "test": evaluate(recipe.model, test)}
     outcome = Outcome(history, results, lint=noticed, profile=watch, interrupted=interrupted)
     if arguments.diagnose:
         outcome.diagnosis = diagnose(history, recipe.model, recipe.batches, test=test)
     return outcome
+
+
+def _checkpoints(recipe: Recipe, arguments: argparse.Namespace) -> Checkpoints | None:
+    """The folder for this run; another number of epochs is no other run."""
+    if arguments.checkpoint is None:
+        return None
+    about = {key: value for key, value in recipe.meta().items() if key not in ("epochs", "device")}
+    keep = 3 if arguments.keep is None else arguments.keep
+    return Checkpoints(arguments.checkpoint, arguments.every, keep, about)
 
 
 # ---- in words ---------------------------------------------------------------------------------
@@ -220,6 +231,11 @@ def _in_python(recipe: Recipe, arguments: argparse.Namespace) -> str:
         imports += ["diagnose", "report"]
         options += ", norms=True"
         then += [f"print(report(diagnose(history, model, batches, test={test})))"]
+    if arguments.checkpoint is not None:
+        kept = {"every": arguments.every, "keep": arguments.keep}
+        said = "".join(f", {name}={value!r}" for name, value in kept.items() if value is not None)
+        options += f", checkpoints=tg.Checkpoints({arguments.checkpoint!r}{said})"
+        options += ", resume=True" if arguments.resume else ""
     if arguments.lint:
         within = "tg.lint(model, optimizer, scheduler) as findings"
         then += ["print(*findings, sep='\\n')"]

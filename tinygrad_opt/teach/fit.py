@@ -100,6 +100,11 @@ def fit(
     )
     if resume:
         training.resume()
+    elif checkpoints is not None and checkpoints.paths():
+        raise ValueError(
+            f"fit: {checkpoints.folder} holds the checkpoints of a run. Go on with it by resume, "
+            "or name another folder."
+        )
     measure = None if test is None else partial(evaluate, model, test, loss)
     return training.run(epochs, measure, on_epoch, stop)
 

@@ -1,0 +1,142 @@
+"""What a power cut, a killed process, a full disk and a folder of others' do to checkpoints.
+
+Processes are killed for good here: SIGKILL leaves nobody to tidy up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tinygrad_opt as tg
+from tests.faults.run import UPDATES, newest, same, train
+
+pytestmark = pytest.mark.host
+
+ROOT = Path(__file__).parents[2]
+
+
+def python(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, words)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+# ---- killed -----------------------------------------------------------------------------------
+
+
+THIRD_SAVE = {"the file": 8, "its name": 9, "the folder": 10, "tidying": 11, "the oldest": 12}
+
+
+@pytest.mark.parametrize("operation", THIRD_SAVE.values(), ids=list(THIRD_SAVE))
+def test_killed_before_any_file_operation_of_a_save(operation: int, tmp_path: Path) -> None:
+    assert python("tests.faults.victim", tmp_path, str(operation)).returncode == -signal.SIGKILL
+    assert newest(tmp_path) == (2 if operation <= THIRD_SAVE["its name"] else 3)
+    assert same(train(tg.Checkpoints(tmp_path)), train())
+
+
+def test_killed_in_the_middle_of_a_write(tmp_path: Path) -> None:
+    assert python("tests.faults.victim", tmp_path, "write").returncode == -signal.SIGXFSZ
+    assert any(tmp_path.glob(".step-*.tmp")) and 0 < newest(tmp_path) < UPDATES
+    assert same(train(tg.Checkpoints(tmp_path)), train())
+    assert not any(tmp_path.glob(".step-*.tmp"))
+
+
+def killed(folder: Path, times: int) -> int:
+    """How many of so many deaths were in the middle of a save; the killer checks the rest."""
+    found = python("tests.faults.killer", folder, str(times))
+    assert found.returncode == 0, found.stderr
+    words = re.fullmatch(r"(\d+) kills, (\d+) of them in the middle of a .*\n", found.stdout)
+    assert words and int(words[1]) == times
+    return int(words[2])
+
+
+def test_killed_at_some_random_moments(tmp_path: Path) -> None:
+    killed(tmp_path, 15)
+
+
+@pytest.mark.slow
+def test_killed_at_many_random_moments(tmp_path: Path) -> None:
+    assert killed(tmp_path, 200) > 0
+
+
+# ---- a full disk, a folder that may not be written into ---------------------------------------
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path) -> None:
+    found = python("tests.faults.victim", tmp_path, "quota")
+    assert found.returncode == 1
+    assert re.search(
+        rf"OSError: save: cannot write {re.escape(str(tmp_path))}/step-\d+\.npz: File too large\. "
+        r"Nothing was written\. Make room, or name a folder that exists and that you may write "
+        r"into\.\n",
+        found.stderr,
+    )
+    assert not any(tmp_path.glob(".*")) and 0 < newest(tmp_path) < UPDATES
+    assert same(train(tg.Checkpoints(tmp_path)), train())
+
+
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without the powers of root, whom no folder refuses."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_folder_that_may_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tg.save(tmp_path / "run.npz", epoch=1)
+    tmp_path.chmod(0o555)
+    monkeypatch.chdir(tmp_path)  # from here on, as nobody would not get here
+    with as_nobody():
+        with pytest.raises(OSError) as caught:
+            tg.save("run.npz", epoch=2)
+        with pytest.raises(OSError, match=r"runs is no folder and cannot be made one: Permission"):
+            tg.Checkpoints("runs")
+        assert tg.load("run.npz") == {"epoch": 1}
+    assert str(caught.value) == (
+        "save: cannot write run.npz: Permission denied. What was there before is untouched. Make "
+        "room, or name a folder that exists and that you may write into."
+    )
+
+
+# ---- the command ------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_command_that_was_killed_goes_on_to_the_same_record(tmp_path: Path) -> None:
+    words = ["tinygrad_opt", "train", "digits", "--epochs", "4", "--dropout", "0.2", "--quiet"]
+    whole, resumed, folder = tmp_path / "whole.csv", tmp_path / "resumed.csv", tmp_path / "run"
+    assert python(*words, "--csv", whole).returncode == 0
+    words += ["--checkpoint", str(folder), "--every", "7", "--resume", "--csv", str(resumed)]
+    for updates in (20, 60, 110, 150):
+        victim = subprocess.Popen([sys.executable, "-m", *words], cwd=ROOT, text=True)
+        try:
+            while victim.poll() is None and not any(
+                path for path in folder.glob("step-*") if int(path.stem[5:]) >= updates
+            ):
+                pass
+        finally:
+            victim.kill()
+            victim.wait()
+    assert python(*words).returncode == 0
+    assert resumed.read_bytes() == whole.read_bytes()

@@ -27,10 +27,22 @@ OUTPUTS = [(text, shown) for (_, text), (_, shown) in itertools.pairwise(BLOCKS)
 pytestmark = pytest.mark.host
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where one command finds what another wrote."""
+    path = tmp_path_factory.mktemp("readme")
+    (path / "examples").symlink_to(ROOT / "examples")
+    return path
+
+
 @pytest.mark.parametrize("text", PYTHON, ids=range(len(PYTHON)))
 def test_the_code_runs_and_prints_what_its_comments_say(
-    text: str, capsys: pytest.CaptureFixture[str]
+    text: str,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(folder)
     exec(text, {})
     printed = capsys.readouterr().out.splitlines()
     comments = re.findall(r"^print\(.*\)  # (.*)$", text, re.MULTILINE)
@@ -38,7 +50,7 @@ def test_the_code_runs_and_prints_what_its_comments_say(
         assert comment.startswith(line)
 
 
-@pytest.mark.parametrize("word", ["init", "tg.lint("])
+@pytest.mark.parametrize("word", ["init", "tg.lint(", "AnomalyError"])
 def test_the_code_prints_what_stands_below_it(
     word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,14 +76,6 @@ def timeless(line: str) -> str:
 
 
 NOT_SOLVED = "tinygrad-opt check ex03_momentum.py"  # as it is after being copied
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where one command finds what another wrote."""
-    path = tmp_path_factory.mktemp("readme")
-    (path / "examples").symlink_to(ROOT / "examples")
-    return path
 
 
 @pytest.mark.parametrize("command", COMMANDS)

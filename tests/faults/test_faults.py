@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,24 +121,35 @@ def test_a_folder_that_may_only_be_read(tmp_path: Path, monkeypatch: pytest.Monk
     )
 
 
-# ---- the command ------------------------------------------------------------------------------
+# ---- the command, as the README shows it --------------------------------------------------------
+
+
+SHOWN = re.search(
+    r"```\n(tinygrad-opt train .*whole\.csv.*\n)(.*--checkpoint.*\n)(.*--resume.*\n)(cmp .*\n)```",
+    (ROOT / "README.md").read_text(),
+)
 
 
 @pytest.mark.slow
-def test_a_command_that_was_killed_goes_on_to_the_same_record(tmp_path: Path) -> None:
-    words = ["tinygrad_opt", "train", "digits", "--epochs", "4", "--dropout", "0.2", "--quiet"]
-    whole, resumed, folder = tmp_path / "whole.csv", tmp_path / "resumed.csv", tmp_path / "run"
-    assert python(*words, "--csv", whole).returncode == 0
-    words += ["--checkpoint", str(folder), "--every", "7", "--resume", "--csv", str(resumed)]
-    for updates in (20, 60, 110, 150):
-        victim = subprocess.Popen([sys.executable, "-m", *words], cwd=ROOT, text=True)
-        try:
-            while victim.poll() is None and not any(
-                path for path in folder.glob("step-*") if int(path.stem[5:]) >= updates
-            ):
-                pass
-        finally:
-            victim.kill()
-            victim.wait()
-    assert python(*words).returncode == 0
-    assert resumed.read_bytes() == whole.read_bytes()
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_command_that_was_stopped_goes_on_to_the_same_record(
+    ended_by: signal.Signals, tmp_path: Path
+) -> None:
+    assert SHOWN is not None
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "tinygrad_opt"]
+
+    def start(line: str) -> subprocess.Popen[bytes]:
+        first, *rest = shlex.split(line.split("#")[0])
+        words = [*(command if first == "tinygrad-opt" else [first]), *rest]
+        return subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+
+    whole, stopped, resumed, compared = SHOWN.groups()
+    assert start(whole).wait() == 0
+    with start(stopped) as victim:
+        while victim.poll() is None and not (tmp_path / "run/step-00000300.npz").exists():
+            time.sleep(0.001)
+        victim.send_signal(ended_by)
+    assert victim.returncode == (130 if ended_by == signal.SIGINT else -ended_by)
+    assert start(resumed).wait() == 0
+    assert start(compared).wait() == 0

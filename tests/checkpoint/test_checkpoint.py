@@ -282,6 +282,21 @@ def test_a_wrapper_that_was_not_there(saved: Path) -> None:
     refused(saved, Run(WRAPPED["lookahead"]), ValueError, "Lookahead", "another optimizer")
 
 
+@pytest.mark.parametrize("around", [lambda one: one, optim.Lookahead])
+def test_one_of_two_is_another(around: Any, tmp_path: Path) -> None:
+    def two(second: Any) -> Any:
+        first = (lambda name, p: name.startswith("0."), optim.Adam)
+        rules = [first, (lambda name, p: True, second)]
+        return lambda model: around(optim.MultiOptimizer(model.named_parameters(), rules))
+
+    run = Run(two(optim.Adam))
+    run.train(4)
+    tg.save(tmp_path / "run.npz", **run.parts)
+    other = Run(two(optim.Adagrad))
+    other.train(2)
+    refused(tmp_path / "run.npz", other, ValueError, "does not fit. Adagrad")
+
+
 def test_another_model(saved: Path) -> None:
     run = Run(adam)
     run.model = tg.nn.Sequential(tg.nn.Linear(4, 5), tg.nn.Linear(5, 3))

@@ -147,7 +147,7 @@ def _take_in(path: Path, steps: list[tuple[Any, Any]], names: Names) -> None:
             done += 1
             loader(state)
     except Exception as error:
-        for loader, state in zip(loaders[: done - 1], before):
+        for loader, state in zip(loaders[:done], before):
             loader(state)
         if isinstance(error, ValueError):
             raise ValueError(f"load: {path} does not fit. {error}") from None

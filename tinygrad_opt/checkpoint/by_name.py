@@ -55,7 +55,10 @@ def state_by_name(optimizer: Any, names: Names) -> Any:
 
 
 def load_by_name(optimizer: Any, saved: Any, names: Names) -> None:
-    """Take in what `state_by_name` gave; ValueError for another optimizer or other parameters."""
+    """Take in what `state_by_name` gave; ValueError for another optimizer or other parameters.
+
+    A part of it may then have been taken in.
+    """
     _demand(isinstance(saved, dict), optimizer)
     if isinstance(optimizer, MultiOptimizer):
         inner = saved.get("optimizers")
@@ -66,22 +69,15 @@ def load_by_name(optimizer: Any, saved: Any, names: Names) -> None:
         return
     if isinstance(optimizer, Wrapper):
         _demand("optimizer" in saved, optimizer)
-        inner_before = state_by_name(optimizer.optimizer, names)
-        load_by_name(optimizer.optimizer, saved["optimizer"], names)
-        try:
-            called = _called(optimizer, names)
-            own = {"optimizer": optimizer.optimizer.state_dict()}
-            for key, value in saved.items():
-                if key != "optimizer":
-                    by_parameter = _is_by_parameter(optimizer, key)
-                    own[key] = [value.get(name) for name in called] if by_parameter else value
-            inner = optimizer.optimizer.step_count
-            optimizer.load_state_dict(own)
-        except Exception:
-            load_by_name(optimizer.optimizer, inner_before, names)
-            raise
-        load_by_name(optimizer.optimizer, saved["optimizer"], names)  # the counts, too
-        assert inner == optimizer.optimizer.step_count
+        inner, called = optimizer.optimizer, _called(optimizer, names)
+        load_by_name(inner, saved["optimizer"], names)
+        own = {"optimizer": inner.state_dict()}
+        for key, value in saved.items():
+            if key != "optimizer":
+                by_parameter = _is_by_parameter(optimizer, key)
+                own[key] = [value.get(name) for name in called] if by_parameter else value
+        optimizer.load_state_dict(own)
+        load_by_name(inner, saved["optimizer"], names)  # again, for PyTorch's layout has no counts
         return
     _demand({"state", "param_groups"} <= saved.keys(), optimizer)
     optimizer.load_state_dict(_numbered(optimizer, saved, names))

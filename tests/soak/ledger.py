@@ -54,7 +54,8 @@ def check_flat(run: Callable[[], Any], collector: bool = False) -> None:
     Without it nothing may be in a cycle, where only it would find it.
     """
     gc.collect()
-    before, their_kinds = Ledger.now(), kinds()
+    their_kinds = kinds()  # first, for looking fills caches of Python's
+    before = Ledger.now()
     with contextlib.nullcontext() if collector else without_collector():
         run()
         in_cycles = gc.collect()  # by hand

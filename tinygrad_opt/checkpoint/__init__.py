@@ -172,5 +172,7 @@ def _tree(path: Path, arrays: Arrays, text: str | None) -> dict[str, Any] | None
             )
         said = meta["parts"]
         return None if said is None else {k: together(v, arrays) for k, v in said.items()}
-    except (KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError):
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, AttributeError, RecursionError, ValueError):
         raise CheckpointError(f"load: {path} is no checkpoint of tinygrad_opt.") from None

@@ -15,6 +15,7 @@ import io
 import json
 import math
 import os
+import re
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -140,12 +141,19 @@ def _from_npz(content: bytes) -> tuple[Arrays, str | None, str | None]:
         for member in _members(archive, len(content)):
             with archive.open(member) as file:
                 if member.filename in (TEXT, SUM):
-                    texts[member.filename] = file.read().decode()
+                    texts[member.filename] = _text(file.read())
                 elif member.filename.endswith(".npy"):
                     arrays[member.filename.removesuffix(".npy")] = _array(file, member.file_size)
                 else:
                     raise ValueError(f"it holds {member.filename!r}, which is no array")
     return arrays, texts.get(TEXT), texts.get(SUM)
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise ValueError("what should be text in it is none") from None
 
 
 def _members(archive: zipfile.ZipFile, size: int) -> Iterator[zipfile.ZipInfo]:
@@ -159,16 +167,25 @@ def _members(archive: zipfile.ZipFile, size: int) -> Iterator[zipfile.ZipInfo]:
     yield from members
 
 
+HEADER = re.compile(  # a Python literal, which NumPy evaluates
+    r"\{'descr': *'([^'\\]*)', *'fortran_order': *(False|True), *"
+    r"'shape': *\(((?:[0-9]+, *)*[0-9]*)\),? *\} *\n?"
+)
+
+
 def _array(file: Any, size: int) -> np.ndarray[Any, Any]:
     version = np.lib.format.read_magic(file)
-    headers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    shape, by_columns, dtype = headers[version](file)
-    if dtype.kind not in KINDS:
-        raise ValueError(f"it holds an array of {dtype}, which is no number")
-    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size - file.tell():
+    if version > (3, 0):
+        raise ValueError(f"an array in it is of NumPy's format {version[0]}, a newer one")
+    length = int.from_bytes(file.read(2 if version == (1, 0) else 4), "little")
+    header = HEADER.fullmatch(file.read(length).decode("latin-1"))
+    if header is None:
+        raise ValueError("an array in it has no header of NumPy's, or one of fields")
+    kind, by_columns, axes = header[1], header[2] == "True", header[3].replace(",", " ").split()
+    if not re.fullmatch(f"[<>|=]?[{KINDS}][0-9]+", kind):
+        raise ValueError(f"it holds an array of {kind[:20]}, which is no number")
+    dtype, shape = np.dtype(kind), tuple(map(int, axes))
+    if math.prod(shape) * dtype.itemsize != size - file.tell():
         raise ValueError(f"an array of shape {shape} says to be larger or smaller than it is")
     flat = np.frombuffer(bytearray(file.read()), dtype)
     array = flat.reshape(shape[::-1]).T if by_columns else flat.reshape(shape)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
 from typing import NamedTuple
+
+from ..names import shortened
 
 MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -49,11 +52,15 @@ def fetch(name: str, folder: str | Path | None = None) -> list[Path]:
     """
     if name != "mnist":
         raise ValueError(
-            f"fetch: {name!r} cannot be fetched, only 'mnist'. For 'fashion_mnist' no checksums "
-            "are recorded: put its files into a folder and write load('fashion_mnist', folder=...)."
+            f"fetch: {shortened(name)} cannot be fetched, only 'mnist'. For 'fashion_mnist' no "
+            "checksums are recorded: put its files into a folder and write load('fashion_mnist', "
+            "folder=...)."
         )
     home = Path(folder).expanduser() if folder else cache_folder() / name
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(_no_place(home, error)) from None
     for file in MNIST:
         if not _is_right(home, file):
             _fetch_one(home, file)
@@ -121,5 +128,15 @@ def _write(path: Path, content: bytes) -> None:
     try:
         part.write_bytes(content)
         os.replace(part, path)
+    except OSError as error:
+        raise OSError(_no_place(path, error)) from None
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _no_place(path: Path, error: OSError) -> str:
+    return (
+        f"fetch: cannot write {path}: {error.strerror or error}. Make room, or name a folder that "
+        "you may write into."
+    )

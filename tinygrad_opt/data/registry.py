@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ..names import did_you_mean
+from ..names import did_you_mean, shortened
 from . import idx, packaged, toys
 from .dataset import Array, Dataset
 from .download import verify_fetched
@@ -73,11 +73,13 @@ def load(name: str, **options: Any) -> Dataset:
     name and for packaged data that is damaged, TypeError for an option that the set does not have,
     FileNotFoundError for MNIST before it was fetched.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"load: a data set is called by a text, not by a {type(name).__name__}.")
     entry = DATASETS.get(name.lower().replace("-", "_"))
     if entry is None:
         raise ValueError(
-            f"load: there is no data set {name!r}.{did_you_mean(name, DATASETS)} There are "
-            f"{', '.join(DATASETS)}."
+            f"load: there is no data set {shortened(name)}.{did_you_mean(name, DATASETS)} There "
+            f"are {', '.join(DATASETS)}."
         )
     for option in options:
         if option not in entry.options:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..names import shortened
 from .dataset import Array, Dataset
 
 MOST_CLASSES = 20  # different integers in a target that still count as classes
+MOST_LISTED = 20  # columns in a sentence
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -50,7 +52,7 @@ class _Table:
                 raise ValueError(f"{place}: the cell is empty. Fill it in or remove the line.")
 
     def _place(self, line: int, column: int) -> str:
-        return f"read_csv: {self.path}, line {line}, column {self.names[column]!r}"
+        return f"read_csv: {self.path}, line {line}, column {shortened(self.names[column])}"
 
     def find(self, target: str | int | None) -> int:
         """The place of the target's column."""
@@ -61,8 +63,8 @@ class _Table:
             return target % n
         if target not in self.names:
             raise ValueError(
-                f"read_csv: {self.path} has no column {target!r}. Its columns are "
-                f"{', '.join(self.names)}."
+                f"read_csv: {self.path} has no column {shortened(target)}. Its columns are "
+                f"{_listed(self.names)}."
             )
         return self.names.index(str(target))
 
@@ -76,13 +78,13 @@ class _Table:
             number = float(cell)
         except ValueError:
             raise ValueError(
-                f"{self._place(line, column)}: {cell!r} is not a number. Code it as one, or remove "
-                "the column or the line."
+                f"{self._place(line, column)}: {shortened(cell)} is not a number. Code it as one, "
+                "or remove the column or the line."
             ) from None
         if not abs(number) <= LARGEST:
             raise ValueError(
-                f"{self._place(line, column)}: {cell} is no finite float32. Put a number there or "
-                "remove the line."
+                f"{self._place(line, column)}: {cell[:40]} is no finite float32. Put a number "
+                "there or remove the line."
             )
         return number
 
@@ -91,10 +93,10 @@ class _Table:
         cells = [cells[column] for _, cells in self.lines]
         texts = [cell for cell in cells if not _is_number(cell)]
         kinds = len(set(cells))
-        where = f"read_csv: {self.path}, target {self.names[column]!r}"
+        where = f"read_csv: {self.path}, target {shortened(self.names[column])}"
         if kinds == 1:
             raise ValueError(
-                f"{where}: it is {cells[0]!r} in every line; there is nothing to learn."
+                f"{where}: it is {shortened(cells[0])} in every line; there is nothing to learn."
             )
         if task == "regression":
             return self.numbers([column])[:, 0], ()
@@ -102,9 +104,9 @@ class _Table:
         if texts:
             if task is None and not (few or repeated):
                 raise ValueError(
-                    f"{where}: it holds text, {texts[0]!r}, but {kinds} different values in "
-                    f"{len(cells)} lines are no classes. Correct the text, choose another target, "
-                    "or say task='classification'."
+                    f"{where}: it holds text, {shortened(texts[0])}, but {kinds} different values "
+                    f"in {len(cells)} lines are no classes. Correct the text, choose another "
+                    "target, or say task='classification'."
                 )
             names, y = np.unique(cells, return_inverse=True)
             return y.astype(np.int64), tuple(map(str, names))
@@ -121,8 +123,13 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise FileNotFoundError(f"read_csv: there is no file {path}.") from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"read_csv: {path} cannot be read: {reason}. Name a file.") from None
     except UnicodeDecodeError:
-        raise ValueError(f"read_csv: {path} is no text in UTF-8. Save it as CSV, UTF-8.") from None
+        text = "\0"
+    if "\0" in text:
+        raise ValueError(f"read_csv: {path} is no text in UTF-8. Save it as CSV, UTF-8.")
     first = text.lstrip().partition("\n")[0]
     separator = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
@@ -133,7 +140,10 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
             if any(cells):
                 lines.append((reader.line_num, cells))
     except csv.Error as error:
-        raise ValueError(f"read_csv: {path}, line {reader.line_num}: {error}.") from None
+        raise ValueError(
+            f"read_csv: {path}, line {reader.line_num}: {error}. Look for a quote that is "
+            "left open."
+        ) from None
     if not lines:
         raise ValueError(f"read_csv: {path} is empty.")
     width = len(lines[0][1])
@@ -157,15 +167,22 @@ def _named(path: Path, lines: list[tuple[int, list[str]]]) -> _Table:
         return _Table(path, [str(i) for i in range(len(names))], lines)
     if len(lines) == 1:
         raise ValueError(f"read_csv: {path} has a header and no examples.")
+    seen: set[str] = set()
     for i, name in enumerate(names):
         if not name:
             raise ValueError(
                 f"read_csv: {path}: column {i + 1} has no name. Name it; if it only counts the "
                 "lines, remove it."
             )
-        if name in names[:i]:
-            raise ValueError(f"read_csv: {path} has two columns {name!r}. Rename one.")
+        if name in seen:
+            raise ValueError(f"read_csv: {path} has two columns {shortened(name)}. Rename one.")
+        seen.add(name)
     return _Table(path, names, lines[1:])
+
+
+def _listed(names: list[str]) -> str:
+    more = [] if len(names) <= MOST_LISTED else ["…"]
+    return ", ".join([name[:40] for name in names[:MOST_LISTED]] + more)
 
 
 def _is_number(cell: str) -> bool:

@@ -166,7 +166,7 @@ def test_value_and_gradient_are_right(name: str, data: st.DataObject) -> None:
 
 @pytest.mark.slow
 @every_operation
-@drawn(240)
+@drawn(100)
 def test_value_and_gradient_are_right_at_length(name: str, data: st.DataObject) -> None:
     check(data.draw(CALLS[name]))
 
@@ -191,7 +191,7 @@ def test_second_derivatives_are_right(name: str, data: st.DataObject) -> None:
 
 @pytest.mark.slow
 @every_operation
-@drawn(100)
+@drawn(50)
 def test_second_derivatives_are_right_at_length(name: str, data: st.DataObject) -> None:
     check_second(data.draw(CALLS[name]))
 

@@ -64,7 +64,14 @@ def check_flat(run: Callable[[], Any], collector: bool = False) -> None:
     assert collector or in_cycles <= HANDFUL
     assert after.tensors == before.tensors
     assert after.objects - before.objects <= HANDFUL, grown.most_common(5)
-    assert after.resident - before.resident <= RESIDENT
+    resident = after.resident - before.resident
+    for _ in range(3):  # what a process takes once, by chance, it does not take again
+        if resident > RESIDENT:
+            before = Ledger.now()
+            run()
+            gc.collect()
+            resident = Ledger.now().resident - before.resident
+    assert resident <= RESIDENT
 
 
 def check_traced(run: Callable[[], Any], kept: int = KEPT) -> None:

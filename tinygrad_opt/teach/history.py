@@ -170,7 +170,7 @@ class History:
             if data["final_loss"] is not None:
                 data["final_loss"] = float(data["final_loss"])
             return cls(**data)
-        except (KeyError, TypeError, AttributeError, ValueError):
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError, OverflowError):
             raise ValueError(
                 f"History: this is no record of a run; it is not JSON of the schema {SCHEMA}."
             ) from None

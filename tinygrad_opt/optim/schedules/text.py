@@ -6,9 +6,11 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from ...names import did_you_mean
+from ...names import did_you_mean, shortened
 from .schedule import SYMBOLS, Schedule
 from .table import ALIASES, SCHEDULES
+
+LONGEST = 2000  # characters
 
 
 def parse(text: str) -> Schedule:
@@ -18,6 +20,8 @@ def parse(text: str) -> Schedule:
     understood; the text is never executed. ValueError for anything else.
     """
     try:
+        if len(text) > LONGEST:
+            raise ValueError(f"{len(text):,} characters are too many, it has up to {LONGEST:,}")
         return _schedule(ast.parse(text.strip(), mode="eval").body)
     except (
         ArithmeticError,
@@ -27,12 +31,12 @@ def parse(text: str) -> Schedule:
         TypeError,
         ValueError,
     ) as why:
-        reason = str(why.msg if isinstance(why, SyntaxError) else why)
+        reason = str(why.msg if isinstance(why, SyntaxError) else why)[:200]
         reason += "" if reason.endswith(("?", ".")) else "."
         raise ValueError(
-            f"cannot read {text!r} as a schedule: {reason} Schedules are {', '.join(SCHEDULES)}, "
-            f"joined by >>, scaled by * and restarted by .repeat(n, stretch), "
-            f'as in "warmup(100) >> cosine(900)".'
+            f"cannot read {shortened(text, 200)} as a schedule: {reason} Schedules are "
+            f"{', '.join(SCHEDULES)}, joined by >>, scaled by * and restarted by "
+            f'.repeat(n, stretch), as in "warmup(100) >> cosine(900)".'
         ) from None
 
 

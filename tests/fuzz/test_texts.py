@@ -88,6 +88,12 @@ def test_wild_formulas_and_schedules_are_refused(name: str) -> None:
     assert isinstance(outcome(parse, WILD[name].replace("x", "cosine(9)"), memory=2**27), Refused)
 
 
+def test_very_many_restarts_are_counted_at_once() -> None:
+    assert parse("cosine(9).repeat(1000000000)").length == 9e9
+    found = outcome(parse, "cosine(9).repeat(1000000, 2)")
+    assert isinstance(found, Refused) and "never end. Leave n out." in found
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, "{}", "[]", "1", "null", '"x"', "", "NaN"])
 def test_what_is_no_record(text: str) -> None:
     assert isinstance(outcome(History.from_json, text), Refused)

@@ -458,5 +458,5 @@ def test_text_that_is_no_schedule_is_a_sentence(text: str, reason: str) -> None:
     with pytest.raises(ValueError) as error:
         parse(text)
     sentence = str(error.value)
-    assert sentence.startswith(f"cannot read {text!r} as a schedule: {reason}")
+    assert sentence.startswith(f"cannot read {shortened(text, 200)} as a schedule: {reason}")
     assert f"Schedules are {', '.join(SCHEDULES)}" in sentence

@@ -100,7 +100,7 @@ class Schedule:
             start, size = cycle_at(t, first, stretch, cycles)
             return self((t - start) * first / size)
 
-        length = None if cycles is None else sum(first * stretch**k for k in range(cycles))
+        length = None if cycles is None else _together(first, stretch, cycles)
         options = {} if stretch == 1 else {"stretch": stretch}
         cycle = made(Schedule(repeated, length), Schedule.repeat, self, *given(n), **options)
         cycle._joints = lambda end: _of_cycles(self, first, stretch, end)
@@ -166,6 +166,21 @@ def cycle_at(
 
 def _later(after: Schedule, joint: float, end: float) -> list[float]:
     return [joint + t for t in after._joints(end - joint)] if end > joint else []
+
+
+def _together(first: float, stretch: float, cycles: int) -> float:
+    """How long so many cycles are, each `stretch` times as long as the one before."""
+    if stretch == 1:
+        return first * cycles
+    if cycles <= 1000:
+        return sum(first * stretch**k for k in range(cycles))
+    try:
+        return first * (float(stretch) ** cycles - 1) / (stretch - 1)
+    except OverflowError:
+        raise ValueError(
+            f"repeat: {cycles:,} cycles, each {stretch:g} times longer than the last, never end. "
+            "Leave n out."
+        ) from None
 
 
 def _of_cycles(inner: Schedule, first: float, stretch: float, end: float) -> list[float]:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinygrad_opt.names import shortened
 from tinygrad_opt.optim.schedules import (
     ALIASES,
     SCHEDULES,

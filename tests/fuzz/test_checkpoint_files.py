@@ -237,6 +237,14 @@ def test_names_are_names_and_no_paths(name: str, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["run.npz"]
 
 
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    content = archive(("né.npy", b"")).replace("é".encode(), b"\x80\x80")
+    (tmp_path / "run.npz").write_bytes(content)
+    found = outcome(tg.load, tmp_path / "run.npz")
+    assert isinstance(found, Refused)
+    assert "is damaged: what should be text in it is none. Take an older one." in found
+
+
 def test_two_members_of_one_name(tmp_path: Path) -> None:
     path = tmp_path / "run.npz"
     path.write_bytes(archive(("a.npy", b"1"), ("b.npy", b"2")).replace(b"b.npy", b"a.npy"))

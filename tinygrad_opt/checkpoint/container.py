@@ -96,6 +96,10 @@ def read(path: Path) -> tuple[Arrays, str | None]:
         arrays, text, sum_ = reader(content)
     except (MemoryError, ImportError):
         raise
+    except UnicodeDecodeError:
+        raise CheckpointError(
+            f"load: {path} is damaged: what should be text in it is none. Take an older one."
+        ) from None
     except Exception as error:
         reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
         raise CheckpointError(
@@ -141,19 +145,12 @@ def _from_npz(content: bytes) -> tuple[Arrays, str | None, str | None]:
         for member in _members(archive, len(content)):
             with archive.open(member) as file:
                 if member.filename in (TEXT, SUM):
-                    texts[member.filename] = _text(file.read())
+                    texts[member.filename] = file.read().decode()
                 elif member.filename.endswith(".npy"):
                     arrays[member.filename.removesuffix(".npy")] = _array(file, member.file_size)
                 else:
                     raise ValueError(f"it holds {member.filename!r}, which is no array")
     return arrays, texts.get(TEXT), texts.get(SUM)
-
-
-def _text(content: bytes) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        raise ValueError("what should be text in it is none") from None
 
 
 def _members(archive: zipfile.ZipFile, size: int) -> Iterator[zipfile.ZipInfo]:

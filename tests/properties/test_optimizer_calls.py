@@ -3,7 +3,7 @@
 Hypothesis makes up sequences of calls. After each, parameters, state and options are those of a
 `PlainOptimizer`, which is the rule alone, to the bit, or for classes that do more than their rule
 those of a twin that is never saved, copied, moved or wrapped. A sequence that fails is printed as a
-program, the shortest that was found.
+program, as it was drawn.
 
 Order: models and losses · the calls · the tests.
 """

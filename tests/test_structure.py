@@ -19,7 +19,7 @@ PACKAGE = "tinygrad_opt"
 
 # From the ground up; those on one line do not know each other.
 HOUSE = """
-live locks names
+live locks names whole_file
 device observer threads tracing random_numbers
 constants homes kernels profile
 operation

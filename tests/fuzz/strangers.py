@@ -7,10 +7,22 @@ import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 LONGEST = 10.0  # seconds; what hangs takes for ever
 BARE = ("Traceback", "object at 0x", "list index", "codec can't", "not subscriptable")
+
+
+def bounded(examples: int) -> settings:
+    """So many examples, the same ones in every run, and nothing written."""
+    return settings(
+        max_examples=examples,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
 
 
 def outcome(read: Callable[..., Any], *arguments: Any, memory: int | None = None) -> Any:

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_opt as tg
-from tests.fuzz.strangers import Refused, damaged, outcome
+from tests.fuzz.strangers import Refused, bounded, damaged, outcome
 from tinygrad_opt import random_numbers
 from tinygrad_opt.checkpoint.container import _checksum, write
 from tinygrad_opt.checkpoint.tree import Arrays
@@ -27,14 +27,8 @@ from tinygrad_opt.checkpoint.tree import Arrays
 pytestmark = pytest.mark.on("cpu")
 
 KINDS = ["npz", pytest.param("safetensors", marks=pytest.mark.oracle)]
-bounded = settings(
-    max_examples=150,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-thorough = settings(bounded, max_examples=5000, derandomize=False)
+some = bounded(150)
+thorough = settings(some, max_examples=5000, derandomize=False)
 
 
 class Small:
@@ -126,7 +120,7 @@ def meets_accidents(kind: str, folder: Path, examples: settings) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_accidents(kind: str, tmp_path: Path) -> None:
-    meets_accidents(kind, tmp_path, bounded)
+    meets_accidents(kind, tmp_path, some)
 
 
 @pytest.mark.slow

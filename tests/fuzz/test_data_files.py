@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_opt as tg
-from tests.fuzz.strangers import Refused, damaged, outcome
+from tests.fuzz.strangers import Refused, bounded, damaged, outcome
 from tinygrad_opt.data import download, read_csv, read_idx
 
 pytestmark = pytest.mark.host
@@ -28,16 +28,6 @@ EXAMPLES = [
     pytest.param(5000, id="many", marks=pytest.mark.slow),
 ]
 MB = 1_000_000
-
-
-def bounded(examples: int) -> settings:
-    return settings(
-        max_examples=examples,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
-    )
 
 
 # ---- IDX --------------------------------------------------------------------------------------

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fuzz.strangers import Refused, damaged, outcome
+from tests.fuzz.strangers import Refused, bounded, damaged, outcome
 from tinygrad_opt.optim import parse
 from tinygrad_opt.optim.schedules import Schedule
 from tinygrad_opt.teach import History, trace
@@ -23,16 +23,6 @@ RECORD = trace("bowl", 3.0, "adam", 3, lr=0.1).to_json().encode()
 examples = pytest.mark.parametrize(
     "examples", [150, pytest.param(3000, marks=pytest.mark.slow)], ids=["some", "many"]
 )
-
-
-def bounded(number: int) -> settings:
-    return settings(
-        max_examples=number,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
 
 
 @examples

@@ -74,11 +74,24 @@ def load(path: str | os.PathLike[str], weights: Any = None, /, **parts: Any) -> 
     ValueError, for a file that is damaged or is none; ValueError for parts of other shapes, names
     or kinds; then nothing is changed.
     """
-    path = Path(path)
-    arrays, text = read(path)
-    tree = _tree(path, arrays, text)
     if weights is not None:
         parts = {"model": weights, **parts}
+    return take_in(Path(path), *contents(Path(path)), parts)
+
+
+# ---- files ------------------------------------------------------------------------------------
+
+
+def contents(path: Path) -> tuple[dict[str, Any] | None, Arrays]:
+    """What a file holds, by the names of its parts, None where it is weights alone; its arrays."""
+    arrays, text = read(path)
+    return _tree(path, arrays, text), arrays
+
+
+def take_in(
+    path: Path, tree: dict[str, Any] | None, arrays: Arrays, parts: dict[str, Any]
+) -> dict[str, Any]:
+    """Take the `contents` of a file into these parts; what is left."""
     if tree is None:
         if not parts.keys() <= {"model"}:
             raise ValueError(
@@ -96,7 +109,7 @@ def load(path: str | os.PathLike[str], weights: Any = None, /, **parts: Any) -> 
     resumed = tree.pop(RANDOM, None) if RANDOM in tree else None
     if resumed is not None and "optimizer" in parts:
         steps.append((random_numbers, resumed))
-    _take_in(path, steps, names)
+    _load_all(path, steps, names)
     return tree
 
 
@@ -137,7 +150,7 @@ def _loader(part: Any, names: Names) -> Callable[[Any], Any]:
     )
 
 
-def _take_in(path: Path, steps: list[tuple[Any, Any]], names: Names) -> None:
+def _load_all(path: Path, steps: list[tuple[Any, Any]], names: Names) -> None:
     """All of them, or none."""
     loaders = [_loader(part, names) for part, _ in steps]
     before = [_state(part, names) for part, _ in steps]

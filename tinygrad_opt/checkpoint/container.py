@@ -9,7 +9,6 @@ Order: writing · reading · .npz · .safetensors.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from ..whole_file import put
 from .tree import KINDS, Arrays
 
 TEXT, SUM = "meta.json", "sha256"  # beside the arrays, in both kinds of file
@@ -41,31 +41,13 @@ def write(path: Path, arrays: Arrays, text: str) -> None:
     content = _kind(path)[0](arrays, text, _checksum(arrays, text))
     beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
-        with open(beside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-        _keep_name(path.parent)
+        put(path, content, beside)
     except OSError as error:
         kept = "What was there before is untouched." if path.exists() else "Nothing was written."
         raise OSError(
             f"save: cannot write {path}: {error.strerror or error}. {kept} Make room, or name a "
             "folder that exists and that you may write into."
         ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-
-
-def _keep_name(folder: Path) -> None:
-    """The new name, too, outlives a power cut, where the system can promise that."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _checksum(arrays: Arrays, text: str) -> str:

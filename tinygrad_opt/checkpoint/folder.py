@@ -79,12 +79,13 @@ class Checkpoints:
         CheckpointError is raised where all are. ValueError, and nothing is changed, for one of
         another run.
         """
-        from . import load
+        from . import contents, take_in
 
         for path in reversed(self.paths()):
             try:
-                self._compare(path, load(path).get(ABOUT))
-                found = load(path, **parts)
+                tree, arrays = contents(path)
+                self._compare(path, (tree or {}).get(ABOUT))
+                found = take_in(path, tree, arrays, parts)
             except CheckpointError as error:
                 warnings.warn(str(error), stacklevel=2)
                 continue

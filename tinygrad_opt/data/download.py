@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from pathlib import Path
 from typing import NamedTuple
 
 from ..names import shortened
+from ..whole_file import put
 
 MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -126,13 +126,9 @@ def _write(path: Path, content: bytes) -> None:
     """A file that is there whole or not at all."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        part.write_bytes(content)
-        os.replace(part, path)
+        put(path, content, part)
     except OSError as error:
         raise OSError(_no_place(path, error)) from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _no_place(path: Path, error: OSError) -> str:

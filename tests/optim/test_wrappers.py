@@ -16,15 +16,19 @@ import numpy as np
 import pytest
 
 from tests.helpers import host
-from tinygrad_opt import Device, Tensor, nn, optim, tensor
+from tinygrad_opt import Device, Tensor, manual_seed, nn, optim, tensor
 from tinygrad_opt.optim import (
+    LBFGS,
     SAM,
     SGD,
     Accumulate,
     Adam,
     Lookahead,
     MultiOptimizer,
+    Newton,
+    PolyakStep,
     SkipNonFinite,
+    SophiaH,
     before_step,
     clip_grad_norm_,
     lr_scheduler,
@@ -481,3 +485,34 @@ def test_a_bad_micro_batch_is_left_out_of_the_mean() -> None:
         p.grad = tensor(np.array([g]))
         optimizer.step()
     assert p.item() == -2.0
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        PolyakStep,
+        lambda params: LBFGS(params, line_search_fn="strong_wolfe"),
+        lambda params: SophiaH(params, update_period=2),
+        Newton,
+        lambda params: SAM(SGD(params, lr=0.1)),
+    ],
+    ids=["PolyakStep", "LBFGS", "SophiaH", "Newton", "SAM"],
+)
+def test_what_needs_a_closure_gets_it_and_no_call_is_wasted(make: Any) -> None:
+    def run(around: Any) -> tuple[list[Any], int]:
+        params, losses = parameters(), []
+        optimizer = around(make(params))
+        manual_seed(0)  # SophiaH draws
+
+        def closure() -> Tensor:
+            losses.append(quadratic(params, optimizer)())
+            return losses[-1]
+
+        returned = [optimizer.step(closure).item() for _ in range(3)]
+        return [returned, *map(host, params)], len(losses)
+
+    found, calls = run(SkipNonFinite)
+    expected, fewest = run(lambda inner: inner)
+    for mine, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert calls == fewest

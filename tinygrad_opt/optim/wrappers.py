@@ -136,8 +136,9 @@ class SkipNonFinite(Wrapper):
     """Leave a step out where any gradient is NaN or infinite: no parameter, state or t moves.
 
     RuntimeError when that happens `max_consecutive` times in a row, naming the first such
-    parameter. Put what needs a closure, as SAM does, outside: SAM(SkipNonFinite(SGD(…))). A step
-    waits for a GPU once.
+    parameter. Of a closure that is called several times the first gradient is looked at: put SAM
+    outside, SAM(SkipNonFinite(SGD(…))), and it is the one that is stepped with. A step waits for a
+    GPU once.
     """
 
     options = ("max_consecutive",)
@@ -159,7 +160,7 @@ class SkipNonFinite(Wrapper):
         wrong = [who for (who, _), fine in zip(given, finite) if not fine]
         if not wrong:
             self.in_a_row = 0
-            self.optimizer.step()
+            self.optimizer.step(closure and _called(closure, loss, [p for _, p in given]))
             return loss
         self.skipped += 1
         self.in_a_row += 1
@@ -170,6 +171,21 @@ class SkipNonFinite(Wrapper):
                 "look for NaN in the data."
             )
         return loss
+
+
+def _called(closure: Closure, loss: Any, params: list[Tensor]) -> Closure:
+    """The closure once more: the first time it answers with what it has computed already."""
+    ready = [(p, p.grad) for p in params]
+
+    def answer() -> Any:
+        if not ready:
+            return closure()
+        for p, grad in ready:
+            p.grad = grad
+        ready.clear()
+        return loss
+
+    return answer
 
 
 def _is_finite(p: Tensor) -> Any:

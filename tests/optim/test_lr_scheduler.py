@@ -318,6 +318,26 @@ def test_something_else_than_a_state_is_refused() -> None:
             scheduler.load_state_dict(wrong)
 
 
+@pytest.mark.parametrize(
+    "saved, built, told",
+    [
+        ("StepLR", "CosineAnnealingLR", "has gamma, step_size"),
+        ("StepLR", "ExponentialLR", "has step_size"),
+        ("ExponentialLR", "StepLR", "lacks step_size"),
+        ("CosineAnnealingLR", "ReduceLROnPlateau", "has T_max, eta_min"),
+        ("ReduceLROnPlateau", "StepLR", "has cooldown, eps, factor, mode, patience, threshold"),
+        ("SequentialLR", "StepLR", "lacks gamma, step_size"),
+    ],
+)
+def test_the_state_of_another_scheduler_is_refused(saved: str, built: str, told: str) -> None:
+    state, scheduler = BUILD[saved](Groups(0.1)).state_dict(), BUILD[built](Groups(0.1))
+    before = scheduler.state_dict()
+    text = f"{built}: this is the state of another scheduler, it {told}"
+    with pytest.raises(ValueError, match=text):
+        scheduler.load_state_dict(state)
+    assert scheduler.state_dict() == before
+
+
 def test_objects_are_saved_and_functions_are_named() -> None:
     for kind in (LambdaLR, MultiplicativeLR):
         state = kind(Groups(1.0, 1.0), [Halving(7), inverse]).state_dict()

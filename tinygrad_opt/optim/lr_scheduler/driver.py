@@ -8,6 +8,7 @@ Order: what every scheduler shares · the driver of closed forms.
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -88,8 +89,8 @@ class LRScheduler:
         """Resume from ours or PyTorch's `state_dict`; unknown keys are ignored.
 
         lr is written back into the groups, so it does not matter whether the optimizer is loaded
-        before or after. ValueError, and nothing is changed, if the state is no scheduler's or has
-        more groups than the optimizer.
+        before or after. ValueError, and nothing is changed, if the state is no scheduler's, has
+        the options of another class, or more groups than the optimizer.
         """
         self._check(state_dict)
         self._load(state_dict)
@@ -107,6 +108,14 @@ class LRScheduler:
             saved <= groups,
             f"{name}: the state to load belongs to {saved} parameter groups, this optimizer has "
             f"{groups}; build the same groups before loading.",
+        )
+        foreign = sorted(_built_with(LRScheduler) & state.keys() - vars(self).keys())
+        missing = sorted(_built_with(type(self)) & vars(self).keys() - {*state, *self.unsaved})
+        demand(
+            not foreign and not missing,
+            f"{name}: this is the state of another scheduler, it "
+            f"{'has ' + ', '.join(foreign) if foreign else 'lacks ' + ', '.join(missing)}; build "
+            f"the scheduler that was saved, then load.",
         )
 
     def _saved_rates(self, state: Mapping[str, Any]) -> list[float]:
@@ -231,6 +240,12 @@ class ClosedForm(LRScheduler):
             if lr != expected and not math.isclose(lr, expected, rel_tol=1e-6):
                 f, floor = self.schedule(i)(self.last_epoch), self.floor(i)
                 self._bases[i] = floor + (lr - floor) / f if f else base
+
+
+def _built_with(kind: type) -> set[str]:
+    """The names of what is passed to this class, and to those derived from it."""
+    own = set(inspect.signature(kind).parameters) - {"optimizer"}
+    return own.union(*map(_built_with, kind.__subclasses__()))
 
 
 def plain(value: Any) -> Any:

@@ -109,6 +109,35 @@ def test_other_json_is_refused() -> None:
             History.from_json(text)
 
 
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("loss", 3),
+        ("loss", [1.0]),
+        ("step", [[0, 1], [2, 3]]),
+        ("lr", "fast"),
+        ("evaluations", [1]),
+        ("hyper", {"beta1": 0.9}),
+        ("w", [[1.0, 2.0]]),
+        ("state", {"m": [[0.1]]}),
+        ("norms", {"0.weight": {"grad": [1.0]}}),
+        ("metrics", {"train_loss": [[1, "low"]]}),
+        ("snapshots", [[1]]),
+        ("final_loss", [1.0]),
+        ("stopped_at", "here"),
+        ("status", 3),
+        ("seconds", "long"),
+        ("meta", [1]),
+        ("meta", {"minimum": "low"}),
+    ],
+)
+def test_a_record_that_does_not_fit_together_is_refused(field: str, value: Any) -> None:
+    data = json.loads(full().to_json())
+    History.from_json(json.dumps(data))
+    with pytest.raises(ValueError, match="this is no record of a run"):
+        History.from_json(json.dumps(data | {field: value}))
+
+
 def test_printed_it_is_one_line() -> None:
     history = full()
     assert repr(history) == "History(adam, 2 updates, loss inf → nan, nan)"

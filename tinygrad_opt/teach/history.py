@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -169,15 +169,28 @@ class History:
             data["snapshots"] = [(int(step), _floats(w)) for step, w in data["snapshots"]]
             if data["final_loss"] is not None:
                 data["final_loss"] = float(data["final_loss"])
-            return cls(**data)
+            made = cls(**data)
+            if not made._is_whole():
+                raise ValueError
+            return made
         except (KeyError, TypeError, AttributeError, ValueError, RecursionError, OverflowError):
             raise ValueError(
                 f"History: this is no record of a run; it is not JSON of the schema {SCHEMA}."
             ) from None
 
-    def to_rows(self) -> list[dict[str, Any]]:
-        """A dict for each update: its numbers, and metrics where an epoch ended with it."""
-        columns: dict[str, Iterable[Any]] = {"step": self.step, "loss": self.loss, "lr": self.lr}
+    def _is_whole(self) -> bool:
+        """Whether all columns have a number for each update, and the rest can be read."""
+        least, end = self.meta.get("minimum"), self.final_loss
+        numbers = (least or 0.0, end or 0.0, self.seconds, self.stopped_at or 0)
+        return (
+            all(column.shape == self.step.shape[:1] for column in self._columns().values())
+            and all(isinstance(number, int | float) for number in numbers)
+            and isinstance(self.status, str)
+        )
+
+    def _columns(self) -> dict[str, Array]:
+        """What a table shows of the updates, by name."""
+        columns: dict[str, Array] = {"step": self.step, "loss": self.loss, "lr": self.lr}
         if len(self.evaluations):
             columns["evaluations"] = self.evaluations
         columns |= {name: values for name, values in self.hyper.items() if name != "lr"}
@@ -187,6 +200,11 @@ class History:
                 columns |= _columns(name, values)
         for name, norms in self.norms.items():
             columns |= {f"{name} {kind} norm": values for kind, values in norms.items()}
+        return columns
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A dict for each update: its numbers, and metrics where an epoch ended with it."""
+        columns = self._columns()
         rows = [
             dict(zip(columns, map(_number, row), strict=True))
             for row in zip(*columns.values(), strict=True)

@@ -75,7 +75,7 @@ def main(folder: Path, times: int) -> None:
             continue
         assert code == -signal.SIGKILL, code
         kills, before = kills + 1, there
-        in_a_save += any(place.glob(".step-*.tmp"))
+        in_a_save += any(place.glob(".step-*.part"))
     print(f"{kills} kills, {in_a_save} of them in the middle of a save, {runs} runs")
 
 

@@ -53,9 +53,9 @@ def test_killed_before_any_file_operation_of_a_save(operation: int, tmp_path: Pa
 
 def test_killed_in_the_middle_of_a_write(tmp_path: Path) -> None:
     assert python("tests.faults.victim", tmp_path, "write").returncode == -signal.SIGXFSZ
-    assert any(tmp_path.glob(".step-*.tmp")) and 0 < newest(tmp_path) < UPDATES
+    assert any(tmp_path.glob(".step-*.part")) and 0 < newest(tmp_path) < UPDATES
     assert same(train(tg.Checkpoints(tmp_path)), train())
-    assert not any(tmp_path.glob(".step-*.tmp"))
+    assert not any(tmp_path.glob(".step-*.part"))
 
 
 def killed(folder: Path, times: int) -> int:
@@ -119,6 +119,45 @@ def test_a_folder_that_may_only_be_read(tmp_path: Path, monkeypatch: pytest.Monk
         "save: cannot write run.npz: Permission denied. What was there before is untouched. Make "
         "room, or name a folder that exists and that you may write into."
     )
+
+
+# ---- results that a command writes ------------------------------------------------------------
+
+
+def step_bowl(folder: Path, *flags: str, most: int = 1 << 20) -> subprocess.CompletedProcess[str]:
+    """`tinygrad-opt step bowl` where no file may become larger than so many bytes."""
+    code = (
+        "import resource, signal, sys; from tinygrad_opt.cli import main\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most}))\n"
+        "sys.exit(main(['step', 'bowl', '--quiet', *sys.argv[1:]]))"
+    )
+    command = [sys.executable, "-c", code, *flags]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_a_full_disk_leaves_the_last_results(tmp_path: Path) -> None:
+    walk = tmp_path / "walk.csv"
+    walk.write_text("of last week")
+    found = step_bowl(tmp_path, "--csv", "walk.csv", "--steps", "200", most=4096)
+    assert found.returncode == 2 and found.stderr == (
+        "error: cannot write walk.csv: File too large. Make room, or name a file in a "
+        "folder that exists.\n"
+    )
+    assert walk.read_text() == "of last week" and list(tmp_path.iterdir()) == [walk]
+
+
+def test_results_go_along_links_and_into_pipes_and_keep_their_mode(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.csv", tmp_path / "link.csv"
+    real.write_text("of last week")
+    real.chmod(0o600)
+    link.symlink_to(real)
+    assert step_bowl(tmp_path, "--csv", "link.csv").returncode == 0
+    assert link.is_symlink() and real.read_text().startswith("step,")
+    assert step_bowl(tmp_path, "--csv", "real.csv", "--steps", "3").returncode == 0
+    assert real.stat().st_mode & 0o777 == 0o600 and len(real.read_text().splitlines()) == 4
+    found = step_bowl(tmp_path, "--csv", "/dev/stdout", "--steps", "3")
+    assert found.returncode == 0 and real.read_text() in found.stdout
 
 
 # ---- the command, as the README shows it --------------------------------------------------------

@@ -13,9 +13,7 @@ import hashlib
 import io
 import json
 import math
-import os
 import re
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,9 +37,8 @@ class CheckpointError(ValueError):
 def write(path: Path, arrays: Arrays, text: str) -> None:
     """Put a whole file in its place, or leave what was there; OSError, as a sentence."""
     content = _kind(path)[0](arrays, text, _checksum(arrays, text))
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
-        put(path, content, beside)
+        put(path, content)
     except OSError as error:
         kept = "What was there before is untouched." if path.exists() else "Nothing was written."
         raise OSError(

@@ -58,7 +58,7 @@ class Checkpoints:
 
         path = self.folder / f"step-{updates:08d}.{self.kind}"
         save(path, **parts, **{ABOUT: self.about})
-        for old in [*self.paths()[: -self.keep], *self.folder.glob(".step-*.tmp")]:
+        for old in [*self.paths()[: -self.keep], *self.folder.glob(".step-*.part")]:
             with contextlib.suppress(OSError):
                 old.unlink()  # the hidden ones were left behind by a process that was killed
         return path

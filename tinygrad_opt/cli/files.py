@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 
 from ..teach.plot.page import page
 from ..teach.plot.style import missing
+from ..whole_file import write as write_file
 from .console import Console
 
 PACKAGES = {"png": ["matplotlib"], "html": ["plotly", "matplotlib"], "gif": ["matplotlib", "PIL"]}
@@ -111,15 +113,21 @@ def write(console: Console, arguments: argparse.Namespace, **makers: Callable[[]
             continue
         path = Path(name)
         try:
-            if isinstance(content, str):
-                path.write_text(content, encoding="utf-8")
-            elif isinstance(content, bytes):
-                path.write_bytes(content)
-            else:
-                content.savefig(path, format=kind, dpi=144)
+            write_file(path, _bytes(content, kind))
         except OSError as error:
             reason = error.strerror or error
             raise OSError(
-                f"cannot write {path}: {reason}. Name a file in a folder that exists."
+                f"cannot write {path}: {reason}. Make room, or name a file in a folder that exists."
             ) from None
         console.written(path)
+
+
+def _bytes(content: Any, kind: str) -> bytes:
+    """What a maker made, as it stands in a file."""
+    if isinstance(content, bytes):
+        return content
+    if isinstance(content, str):
+        return content.encode()
+    file = io.BytesIO()
+    content.savefig(file, format=kind, dpi=144)
+    return file.getvalue()

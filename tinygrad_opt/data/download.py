@@ -124,9 +124,8 @@ def _download(url: str, size: int) -> bytes:
 
 def _write(path: Path, content: bytes) -> None:
     """A file that is there whole or not at all."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        put(path, content, part)
+        put(path, content)
     except OSError as error:
         raise OSError(_no_place(path, error)) from None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from ...tensor import Tensor
+from ...whole_file import write
 from .boxes import INPUT, LEARNED, OPERATION, SEVERAL, Box, Graph
 from .layout import Layout, Place, arrange
 from .reading import read
@@ -42,7 +43,7 @@ class Svg(str):
 
     def save(self, path: str | Path) -> None:
         """Write it into a file."""
-        Path(path).write_text(self, encoding="utf-8")
+        write(Path(path), self.encode())
 
 
 def to_svg(t: Tensor, *, max_nodes: int = 60, order: bool = False) -> Svg:

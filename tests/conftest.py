@@ -4,6 +4,7 @@
     pytest -m kernels       on the stand-in, with the real kernels compiled for the CPU
     pytest -m gpu           on a GPU
     pytest --device cpu     on this one only
+    pytest --one-in 4       a quarter of the cases of each test, for a first look
 
 A test that is `slow`, or needs what a plain installation has not, runs where `-m` names its mark.
 
@@ -20,7 +21,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.devices import devices_of, left_out, selected
+from tests.devices import devices_of, drawn, left_out, selected
 from tests.standin import strict_cupy
 from tinygrad_opt.device import Device, use_device, why_no_cuda
 from tinygrad_opt.kernels import use_kernels
@@ -28,8 +29,9 @@ from tinygrad_opt.random_numbers import manual_seed
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """One device, where a second look at the same code gains nothing: another Python or NumPy."""
+    """Less, where a second look at the same code gains little: under another Python or NumPy."""
     parser.addoption("--device", choices=["cpu", "standin"], help="run on this device only")
+    parser.addoption("--one-in", type=int, default=1, metavar="N", help="each N-th case of a test")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -65,7 +67,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     absent: list[pytest.Item] = []
     for item in items:
         device = item.callspec.params["on_device"] if isinstance(item, pytest.Function) else ""
-        (here if isinstance(device, str) and not left_out(item) else absent).append(item)
+        wanted = isinstance(device, str) and not left_out(item)
+        wanted = wanted and drawn(item, config.getoption("one_in"))
+        (here if wanted else absent).append(item)
     config.hook.pytest_deselected(items=absent)
     items[:] = here
 

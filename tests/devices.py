@@ -1,8 +1,9 @@
-"""Which tests a run has, and on which devices: it follows from `-m`, and `--device` narrows it."""
+"""Which tests a run has, and on which devices: by `-m`, narrowed by `--device` and `--one-in`."""
 
 from __future__ import annotations
 
 import re
+import zlib
 
 import pytest
 
@@ -20,6 +21,12 @@ def left_out(item: pytest.Item) -> bool:
     """Whether this test has a mark that has to be asked for by name, and is not."""
     marks = {mark.name for mark in item.iter_markers()}
     return bool(marks & ASKED_FOR - {*named(item.config)})
+
+
+def drawn(item: pytest.Item, one_in: int) -> bool:
+    """Whether this one is among the cases of its test that a smaller run looks at: by its name."""
+    cases = isinstance(item, pytest.Function) and set(item.callspec.params) - {"on_device"}
+    return not cases or zlib.crc32(item.nodeid.encode()) % one_in == 0
 
 
 def selected(config: pytest.Config) -> list[str]:

@@ -168,7 +168,7 @@ def test_the_newest_are_kept(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_save_left_behind_is_cleared(tmp_path: Path) -> None:
-    (tmp_path / ".step-00000004.npz.1.2.tmp").write_text("half of a fi")
+    (tmp_path / ".step-00000004.npz.1.2.part").write_text("half of a fi")
     (tmp_path / "notes.txt").write_text("mine")
     train(checkpoints=tg.Checkpoints(tmp_path, keep=1))
     names = sorted(path.name for path in tmp_path.iterdir())

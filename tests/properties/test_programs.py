@@ -2,14 +2,14 @@
 how often, in which pieces or beside what garbage a backward pass runs.
 
 A program is a list of lines, each an operation on results of earlier lines: reused, reshaped,
-broadcast, cut, put together. One that fails is printed.
+broadcast, cut, put together; then a loss. One that fails is printed.
 """
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import hypothesis
 import hypothesis.strategies as st
@@ -20,9 +20,9 @@ import tinygrad_opt as tg
 from tests.helpers import host
 
 LINES, LEAVES = 20, 3
-SHAPE = (3, 4)  # of all results, so that any may meet any
 
-# Each keeps numbers near 1; the text is run with f = ours, or f = a dialect of PyTorch.
+# All results of a program have one shape, (R, C), so that any may meet any; H is C // 2. Each line
+# keeps numbers near 1; the text is run with f = ours, or f = a dialect of PyTorch.
 UNARY = [
     "f.tanh({a})",
     "f.sin({a} * 1.5)",
@@ -32,19 +32,19 @@ UNARY = [
     "f.sigmoid({a})",
     "f.softmax({a}, 1)",
     "f.log_softmax({a}, 0) * 0.3",
-    "f.logsumexp({a}, 1).reshape(3, 1) * 0.2 + {a} * 0.5",
-    "f.swap({a} * 0.5).reshape(3, 4)",
+    "f.logsumexp({a}, 1).reshape(R, 1) * 0.2 + {a} * 0.5",
+    "f.swap({a} * 0.5).reshape(R, C)",
     "{a}.sum() * 0.05 + {a} * 0.5",
     "f.mean({a}, 0) - {a}",
     "f.var({a}, 1) * 0.1 + 0.5 * {a}",
-    "f.join({a}[:, 2:], {a}[:, :2]) * 0.9",
-    "{a}[[2, 0, 2]] * 0.8",
+    "f.join({a}[:, H:], {a}[:, :H]) * 0.9",
+    "{a}[ROWS] * 0.8",
     "{a}[0] * 0.5 + {a}[:, :1] * 0.5",
     "f.cumsum({a} * 0.3, 1)",
     "f.relu({a} + 0.3) - 0.2 * {a}",
     "f.clip({a}, -0.9, 0.9) + 0.1 * {a}",
     "f.detach({a}) * 0.5 + {a}",
-    "f.largest({a}, 1).reshape(3, 1) * 0.5 - 0.3 * {a}",
+    "f.largest({a}, 1).reshape(R, 1) * 0.5 - 0.3 * {a}",
 ]
 BINARY = [
     "({a} + {b}) * 0.7",
@@ -56,6 +56,35 @@ BINARY = [
     "({a} @ f.swap({b})) @ {a} * 0.1",
     "{a} * f.mean({b}, 1, True)",
 ]
+LOSSES = [
+    "f.cross_entropy({a}, LABELS)",
+    "f.mse_loss({a}, {b})",
+    "f.huber_loss({a}, {b})",
+    "f.smooth_l1_loss({a}, {b})",
+    "f.nll_loss(f.log_softmax({a}, 1), LABELS)",
+    "f.binary_cross_entropy_with_logits({a}, f.sigmoid(f.detach({b})))",
+]
+
+
+class Program(NamedTuple):
+    """What is drawn; `leaves` are the numbers that it begins with."""
+
+    lines: list[str]
+    shape: tuple[int, int]
+    seed: int
+
+    def leaves(self, seed: int = 0) -> list[Any]:
+        return list(np.random.default_rng(self.seed + seed).normal(size=(LEAVES, *self.shape)))
+
+    def integers(self, words: Any) -> list[Any]:
+        """Labels, and which rows `{a}[ROWS]` takes."""
+        rows, columns = self.shape
+        return [
+            words.integers([i * k % n for i in range(rows)]) for k, n in ((1, columns), (2, rows))
+        ]
+
+    def ours(self) -> list[Any]:
+        return [tg.tensor(array, requires_grad=True) for array in self.leaves()]
 
 
 class Ours:
@@ -67,12 +96,11 @@ class Ours:
     var = staticmethod(lambda a, axis: tg.var(a, axis=axis, keepdims=True))
     largest = staticmethod(lambda a, axis: tg.max(a, axis=axis))
     detach = staticmethod(lambda a: a.detach())
-    softmax = staticmethod(lambda a, axis: tg.nn.functional.softmax(a, axis))
-    log_softmax = staticmethod(lambda a, axis: tg.nn.functional.log_softmax(a, axis))
+    integers = staticmethod(tg.tensor)
     logsumexp = staticmethod(lambda a, axis: tg.logsumexp(a, axis=axis))
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(tg, name)
+        return getattr(tg.nn.functional, name, None) or getattr(tg, name)
 
 
 def in_pytorch() -> Any:
@@ -86,42 +114,41 @@ def in_pytorch() -> Any:
         var = staticmethod(lambda a, axis: a.var(axis, correction=0, keepdim=True))
         largest = staticmethod(lambda a, axis: a.amax(axis))
         detach = staticmethod(lambda a: a.detach())
+        integers = staticmethod(torch.tensor)
 
         def __getattr__(self, name: str) -> Any:
-            return getattr(torch, name)
+            return getattr(torch.nn.functional, name, None) or getattr(torch, name)
 
     return Theirs()
 
 
 @st.composite
-def programs(draw: Any) -> list[str]:
+def programs(draw: Any, without: str = "nothing") -> Program:
     """Twenty lines; the last ones are most likely to be read, and the leaves, too."""
     lines = []
-    for n in range(LEAVES, LEAVES + LINES):
+    words, losses = ([t for t in texts if without not in t] for texts in (UNARY + BINARY, LOSSES))
+    for n in range(LEAVES, LEAVES + LINES + 1):
         some = st.one_of(st.integers(max(0, n - 4), n - 1), st.integers(0, n - 1))
-        text = draw(st.sampled_from(UNARY + BINARY))
-        lines.append(f"v{n} = " + text.format(a=f"v{draw(some)}", b=f"v{draw(some)}"))
-    return lines
+        text = draw(st.sampled_from(words if n < LEAVES + LINES else losses))
+        name = f"v{n}" if n < LEAVES + LINES else "loss"
+        lines.append(f"{name} = " + text.format(a=f"v{draw(some)}", b=f"v{draw(some)}"))
+    shape = draw(st.tuples(st.integers(1, 4), st.integers(1, 5)))
+    return Program(lines, shape, draw(st.integers(0, 999)))
 
 
-def drawn(seed: int) -> list[Any]:
-    """The numbers of the leaves."""
-    return list(np.random.default_rng(seed).normal(size=(LEAVES, *SHAPE)))
+def built(program: Program, words: Any) -> Callable[..., Any]:
+    """A function of leaves and integers: the loss, and all results, each with its own weight."""
+    rows, columns = program.shape
+    names: dict[str, Any] = {"f": words, "R": rows, "C": columns, "H": columns // 2}
+    weighted = [f"(v{n} * v{n}).sum() * {0.1 * n:.1f}" for n in range(LEAVES, LEAVES + LINES)]
+    arguments = ", ".join(f"v{n}" for n in range(LEAVES))
+    body = [*program.lines, f"return loss + {' + '.join(weighted)}"]
+    exec("\n    ".join([f"def program({arguments}, LABELS, ROWS):", *body]), names)
+    found: Callable[..., Any] = names["program"]
+    return found
 
 
-def run(lines: list[str], words: Any, leaves: list[Any]) -> Any:
-    """The loss: all results together, in which every one has its own weights."""
-    names: dict[str, Any] = {"f": words} | {f"v{i}": leaf for i, leaf in enumerate(leaves)}
-    exec("\n".join(lines), names)
-    results = [names[f"v{n}"] for n in range(LEAVES, LEAVES + LINES)]
-    return sum((value * value).sum() * (0.1 * n + 0.1) for n, value in enumerate(results))
-
-
-def ours(seed: int) -> list[Any]:
-    return [tg.tensor(array, requires_grad=True) for array in drawn(seed)]
-
-
-def some(examples: int) -> Callable[[Any], Any]:
+def some(examples: int, without: str = "nothing") -> Callable[[Any], Any]:
     settings = hypothesis.settings(
         max_examples=examples,
         derandomize=True,
@@ -130,7 +157,7 @@ def some(examples: int) -> Callable[[Any], Any]:
         phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
         suppress_health_check=list(hypothesis.HealthCheck),
     )
-    given = hypothesis.given(programs(), st.integers(0, 999))
+    given = hypothesis.given(programs(without))
     return lambda test: settings(given(test))
 
 
@@ -141,12 +168,15 @@ def near(found: Any, expected: Any) -> None:
 
 @pytest.mark.oracle
 @some(150)
-def test_values_and_gradients_to_second_order_are_pytorch_s(lines: list[str], seed: int) -> None:
+def test_values_and_gradients_to_second_order_are_pytorch_s(program: Program) -> None:
     import torch
 
-    mine = ours(seed)
-    theirs = [torch.tensor(array, requires_grad=True) for array in drawn(seed)]
-    loss, other = run(lines, Ours(), mine), run(lines, in_pytorch(), theirs)
+    mine = program.ours()
+    theirs = [torch.tensor(array, requires_grad=True) for array in program.leaves()]
+    loss, other = (
+        built(program, words)(*leaves, *program.integers(words))
+        for words, leaves in ((Ours(), mine), (in_pytorch(), theirs))
+    )
     near(loss.item(), other.item())
     first = tg.grad(loss, mine, create_graph=True, allow_unused=True)
     firsts = torch.autograd.grad(other, theirs, create_graph=True, allow_unused=True)
@@ -161,15 +191,17 @@ def test_values_and_gradients_to_second_order_are_pytorch_s(lines: list[str], se
             near(0.0 if p.grad is None else host(p.grad), 0.0 if q.grad is None else q.grad.numpy())
 
 
+@pytest.mark.on("cpu")
 @some(25)
-def test_a_pass_may_be_repeated_beside_garbage_and_by_grad(lines: list[str], seed: int) -> None:
-    leaves = ours(seed)
-    loss = run(lines, Ours(), leaves)
+def test_a_pass_may_be_repeated_beside_garbage_and_by_grad(program: Program) -> None:
+    leaves, function = program.ours(), built(program, Ours())
+    integers = program.integers(Ours())
+    loss = function(*leaves, *integers)
     loss.backward(retain_graph=True)
     once = [None if p.grad is None else host(p.grad).copy() for p in leaves]
     gc.collect()
     loss.backward()
-    by_grad = tg.grad(run(lines, Ours(), leaves), leaves, allow_unused=True)
+    by_grad = tg.grad(function(*leaves, *integers), leaves, allow_unused=True)
     for p, g, again in zip(leaves, once, by_grad):
         assert (g is None) == (again is None)
         if g is not None:
@@ -178,21 +210,46 @@ def test_a_pass_may_be_repeated_beside_garbage_and_by_grad(lines: list[str], see
 
 
 @pytest.mark.on("cpu")
-@some(15)
-def test_gradients_are_those_of_differences(lines: list[str], seed: int) -> None:
-    leaves = ours(seed)
-    run(lines, Ours(), leaves).backward()
-    direction = drawn(seed + 1)
+@some(20)
+def test_captured_it_gives_the_same_bits_while_leaves_change_in_place(program: Program) -> None:
+    def descent(captured: bool) -> list[Any]:
+        leaves, function = program.ours(), built(program, Ours())
+
+        def step(*integers: Any) -> Any:
+            for p in leaves:
+                p.grad = None
+            loss = function(*leaves, *integers)
+            loss.backward()
+            return loss
+
+        step, found = tg.capture(step) if captured else step, []
+        for _ in range(5):
+            found.append(step(*program.integers(Ours())).item())
+            found += [None if p.grad is None else host(p.grad).copy() for p in leaves]
+            for p in leaves:
+                p.data *= 0.9
+        return found
+
+    for eager, replayed in zip(descent(False), descent(True), strict=True):
+        np.testing.assert_array_equal(eager, replayed)
+
+
+@pytest.mark.on("cpu")
+@some(25, without="detach")  # which differences do not see
+def test_gradients_are_those_of_differences(program: Program) -> None:
+    leaves, function = program.ours(), built(program, Ours())
+    integers = program.integers(Ours())
+    function(*leaves, *integers).backward()
+    direction = program.leaves(1)
     h = 1e-6
 
     def at(t: float) -> float:
         moved = [tg.tensor(p.detach().numpy() + t * d) for p, d in zip(leaves, direction)]
-        return float(run(lines, Ours(), moved).item())
+        return float(function(*moved, *integers).item())
 
     expected = sum(
         (host(p.grad) * d).sum() for p, d in zip(leaves, direction) if p.grad is not None
     )
-    if "detach" not in "".join(lines):  # which differences do not see
-        slopes = [(at(h) - at(-h)) / (2 * h), (at(h / 4) - at(-h / 4)) / (h / 2)]
-        error = min(abs(slope - expected) for slope in slopes)  # a kink may be near
-        assert error <= 1e-5 * max(1.0, abs(expected))
+    slopes = [(at(h) - at(-h)) / (2 * h), (at(h / 4) - at(-h / 4)) / (h / 2)]
+    error = min(abs(slope - expected) for slope in slopes)  # a kink may be near
+    assert error <= 1e-5 * max(1.0, abs(expected))

@@ -129,6 +129,7 @@ class Calls(RuleBasedStateMachine):
 
     name = "sgd"
     engine: str | None = None
+    moves = False  # between the devices at hand
     rounds = False  # the engine may round otherwise than the rule: a few units in each step
 
     @initialize(seed=SEED, dtype=st.sampled_from(["float32", "float64"]))
@@ -297,9 +298,7 @@ class Calls(RuleBasedStateMachine):
             self.twin.write(i, host(p))
         self.step(seed, 63, "assigned")  # when optimizers notice
 
-    @precondition(
-        lambda self: self.params[0].device.kind != "cpu" or tg.default_device().kind != "cpu"
-    )
+    @precondition(lambda self: self.moves)
     @rule()
     def take_to_another_device(self) -> None:
         here = self.params[0].device.kind == "cpu"
@@ -313,10 +312,13 @@ class Calls(RuleBasedStateMachine):
         rng, p = np.random.default_rng(seed), self.params[0]
         with tg.use_device(p.device):
             named = self.model.add(self.shapes(LATER), rng, p.dtype)
-        others = {} if self.kind.scope in ("closure", "global") else {"lr": 0.02}
+        whole = self.kind.scope in ("closure", "global")  # one lr for all
+        first = self.optimizer.param_groups[0]
+        others = {"lr": first["lr"] if whole else 0.02} if "lr" in first else {}
         self.optimizer.add_param_group({"params": named, **others})
         self.named.append(named)
         self.twin.add(self.inner)
+        self.step(seed, 63, "assigned")  # when schedulers take it in
 
     @rule(
         option=st.sampled_from(["lr", "betas", "momentum", "weight_decay", "maximize", "gate"]),
@@ -452,8 +454,9 @@ def laid_out(device: Device, array: Any, turned: bool) -> Any:
 
 
 def plain_of(group: dict[str, Any]) -> dict[str, Any]:
-    """Its options; the rate that a scheduler began with is written by the scheduler."""
-    unseen = ("foreach", "initial_lr")
+    """Its options, without what schedulers write where they are built."""
+    unseen = ["foreach", "initial_lr"]
+    unseen += [f"{end}_{name}" for end in ("min", "max", "base") for name in ("lr", "momentum")]
     return {name: plain(value) for name, value in options_of(group).items() if name not in unseen}
 
 
@@ -490,8 +493,9 @@ def close(found: Any, expected: Any) -> None:
 
 
 pytestmark = [
-    pytest.mark.on("cpu"),  # they move between devices themselves
+    pytest.mark.on("cpu"),
     pytest.mark.filterwarnings("ignore:ScheduleLR. the state to load"),  # of fewer groups
+    pytest.mark.filterwarnings("ignore:capture. step runs as it is on a GPU"),
 ]
 
 
@@ -536,6 +540,20 @@ def as_written(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("name", ENTRIES)
 def test_no_call_disturbs_an_optimizer(name: str) -> None:
     play(name, 4, 25)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("as_written")
+@pytest.mark.parametrize("name", ENTRIES)
+def test_no_call_disturbs_an_optimizer_at_length(name: str) -> None:
+    play(name, 16, 40)
+
+
+@pytest.mark.on("standin")
+@pytest.mark.usefixtures("as_written")
+@pytest.mark.parametrize("name", ENTRIES)
+def test_nor_a_move_between_devices(name: str) -> None:
+    play(name, 3, 25, moves=True)
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_opt as tg
@@ -27,8 +27,6 @@ from tinygrad_opt.checkpoint.tree import Arrays
 pytestmark = pytest.mark.on("cpu")
 
 KINDS = ["npz", pytest.param("safetensors", marks=pytest.mark.oracle)]
-some = bounded(150)
-thorough = settings(some, max_examples=5000, derandomize=False)
 
 
 class Small:
@@ -105,12 +103,12 @@ def test_cut_anywhere(kind: str, tmp_path: Path) -> None:
 # ---- accidents --------------------------------------------------------------------------------
 
 
-def meets_accidents(kind: str, folder: Path, examples: settings) -> None:
+def meets_accidents(kind: str, folder: Path, examples: int) -> None:
     path, run = folder / f"run.{kind}", Small()
     tg.save(path, **run.parts)
     whole, content = run.bits(), path.read_bytes()
 
-    @examples
+    @bounded(examples)
     @given(damaged(content) | st.binary(max_size=200))
     def meet(found: bytes) -> None:
         all_or_nothing(path, found, whole, Small(updates=1))
@@ -120,13 +118,13 @@ def meets_accidents(kind: str, folder: Path, examples: settings) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_accidents(kind: str, tmp_path: Path) -> None:
-    meets_accidents(kind, tmp_path, some)
+    meets_accidents(kind, tmp_path, 150)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_accidents(kind: str, tmp_path: Path) -> None:
-    meets_accidents(kind, tmp_path, thorough)
+    meets_accidents(kind, tmp_path, 5000)
 
 
 # ---- .npz with lies in it ---------------------------------------------------------------------

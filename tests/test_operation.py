@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,6 +78,24 @@ def test_it_may_use_others_in_its_rule() -> None:
         return xp.log(1 + xp.exp(x))
 
     gradcheck(softplus, leaf([-1.0, 2.0]), order=2)
+
+
+def test_a_derivative_may_be_a_method() -> None:
+    class Scaled:
+        def slope(self, xp: Any, g: Any, y: Any, x: Any, n: int) -> Any:
+            return g * n * y / x
+
+        def chosen(self, xp: Any, g: Any, y: Any, x: Any, mask: Any) -> Any:
+            return xp.where(mask, g, 0 * g)
+
+    x = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    power = op(Scaled().slope)(lambda xp, x, n: x**n)
+    power(x, n=3).sum().backward()
+    assert x.grad.tolist() == [3.0, 12.0, 27.0]
+    x.grad = None
+    kept = op(Scaled().chosen, None)(lambda xp, x, mask: x * mask)
+    kept(x, tg.tensor([True, False, True])).sum().backward()
+    assert x.grad.tolist() == [1.0, 0.0, 1.0]
 
 
 def test_an_input_without_a_derivative_gets_no_gradient() -> None:

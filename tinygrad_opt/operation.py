@@ -10,6 +10,7 @@ import dis
 import functools
 import inspect
 import itertools
+import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from functools import partial
@@ -522,11 +523,12 @@ def _parameters(derivative: Callable[..., Any]) -> tuple[str, ...]:
 def _reads(derivative: Callable[..., Any], count: int) -> tuple[bool, tuple[int, ...]]:
     """Whether a derivative reads the output's value, and which inputs' values, by its bytecode.
 
-    ``x.shape`` and ``x.ndim`` do not count as reading x: shapes are always kept.
+    ``x.shape`` and ``x.ndim`` do not count as reading x: shapes are always kept. What is no plain
+    function, a bound method perhaps, may read everything.
     """
-    code = getattr(derivative, "__code__", None)
-    if code is None:
+    if not isinstance(derivative, types.FunctionType):
         return True, tuple(range(count))
+    code = derivative.__code__
     names = list(code.co_varnames[: code.co_argcount])
     if code.co_flags & inspect.CO_VARARGS:  # stands for all the arguments without a name
         rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount]

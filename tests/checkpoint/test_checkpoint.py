@@ -12,7 +12,7 @@ import pytest
 
 import tinygrad_opt as tg
 from tinygrad_opt import optim
-from tinygrad_opt.optim import OPTIMIZERS
+from tinygrad_opt.optim import OPTIMIZERS, lr_scheduler
 from tinygrad_opt.optim.lr_scheduler import ScheduleLR
 
 F = tg.nn.functional
@@ -275,11 +275,11 @@ def saved(tmp_path: Path) -> Path:
 
 def test_another_optimizer(saved: Path) -> None:
     run = Run(lambda model: optim.SGD(model.parameters(), lr=0.1, momentum=0.9))
-    refused(saved, run, ValueError, f"load: {saved} does not fit. SGD", "another optimizer")
+    refused(saved, run, ValueError, f"load: {saved} does not fit. Its optimizer was Adam,")
 
 
 def test_a_wrapper_that_was_not_there(saved: Path) -> None:
-    refused(saved, Run(WRAPPED["lookahead"]), ValueError, "Lookahead", "another optimizer")
+    refused(saved, Run(WRAPPED["lookahead"]), ValueError, "this is Lookahead(Adam). Build the one")
 
 
 @pytest.mark.parametrize("around", [lambda one: one, optim.Lookahead])
@@ -294,7 +294,57 @@ def test_one_of_two_is_another(around: Any, tmp_path: Path) -> None:
     tg.save(tmp_path / "run.npz", **run.parts)
     other = Run(two(optim.Adagrad))
     other.train(2)
-    refused(tmp_path / "run.npz", other, ValueError, "does not fit. Adagrad")
+    refused(tmp_path / "run.npz", other, ValueError, "was", "MultiOptimizer(Adam, Adagrad)")
+
+
+def test_states_that_look_alike(saved: Path, tmp_path: Path) -> None:
+    adamw = Run(lambda model: optim.AdamW(model.parameters(), lr=0.01))
+    refused(saved, adamw, ValueError, "Its optimizer was Adam, and this is AdamW. Build the one")
+    saved_by = {"optimizer": optim.Lookahead(adam(adamw.model)), "model": adamw.model}
+    tg.save(tmp_path / "lookahead.npz", **saved_by)
+    around = {"optimizer": optim.SAM(adam(adamw.model)), "model": adamw.model}
+    with pytest.raises(ValueError, match=r"was Lookahead\(Adam\), and this is SAM\(Adam\)\."):
+        tg.load(tmp_path / "lookahead.npz", **around)
+    for kind, made in (
+        ("SequentialLR(LinearLR, StepLR)", sequential),
+        ("LambdaLR", lambda o: lr_scheduler.LambdaLR(o, lambda t: 0.9**t)),
+        ("MultiplicativeLR", lambda o: lr_scheduler.MultiplicativeLR(o, lambda t: 0.9)),
+    ):
+        tg.save(tmp_path / "schedule.npz", scheduler=made(adam(adamw.model)))
+        words = f"Its scheduler was {kind}, and this is ScheduleLR."
+        refused(tmp_path / "schedule.npz", adamw, ValueError, words, scheduler=adamw.scheduler)
+
+
+def sequential(optimizer: Any) -> Any:
+    parts = [lr_scheduler.LinearLR(optimizer), lr_scheduler.StepLR(optimizer, 2)]
+    return lr_scheduler.SequentialLR(optimizer, parts, [3])
+
+
+def test_other_groups(saved: Path, tmp_path: Path) -> None:
+    two, one = Run(WRAPPED["two groups"]), Run(lambda m: optim.AdamW(m.parameters()))
+    tg.save(tmp_path / "two.npz", **two.parts)
+    words = "group 0 is 0.weight, 0.bias, 3.weight, 3.bias, and in the file 0.weight shares lr"
+    refused(tmp_path / "two.npz", one, ValueError, words, "Build the groups that were saved.")
+    tg.save(tmp_path / "one.npz", **one.parts)
+    refused(tmp_path / "one.npz", two, ValueError, "group 0 is 0.weight, 0.bias, and in the file")
+
+
+def test_names_need_the_model(saved: Path) -> None:
+    run = Run(adam)
+    words = "in the file its parameters have names, 0.weight the first. Load it together with the"
+    refused(saved, run, ValueError, words, optimizer=run.optimizer)
+
+
+def test_a_loop_goes_on_after_a_file_that_does_not_fit(saved: Path) -> None:
+    run, passes = Run(lambda model: optim.SGD(model.parameters())), []
+    for _ in range(2):
+        passes.append([])
+        for x, _ in run.loader:
+            passes[-1].append(x.tolist())
+            with pytest.raises(ValueError, match="does not fit"):
+                tg.load(saved, **run.parts)
+    undisturbed = Run(adam).loader
+    assert passes == [[x.tolist() for x, _ in undisturbed] for _ in range(2)]
 
 
 def test_another_model(saved: Path) -> None:
@@ -403,6 +453,23 @@ def test_what_is_no_data(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="an array of object; a checkpoint holds numbers only"):
         tg.save(tmp_path / "run.npz", thing=np.array([object()]))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["random_numbers", "kinds"])
+def test_a_name_that_is_taken(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"save: a part called {name} is always there. Give yours"):
+        tg.save(tmp_path / "run.npz", **{name: 5})
+
+
+def test_the_file_comes_first(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"save: Linear is no path\. The file comes first"):
+        tg.save(tg.nn.Linear(2, 1), tmp_path / "w.npz")  # type: ignore[arg-type]
+
+
+def test_any_text_is_saved(tmp_path: Path) -> None:
+    text = "ä 漢 \udc80 \0"
+    tg.save(tmp_path / "run.npz", text=text)
+    assert tg.load(tmp_path / "run.npz") == {"text": text}
 
 
 def test_another_ending(tmp_path: Path) -> None:

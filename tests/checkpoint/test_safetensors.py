@@ -94,6 +94,22 @@ def test_a_flipped_bit_anywhere(tmp_path: Path) -> None:
         assert model.weight.tolist() == expected
 
 
+def test_a_flipped_bit_anywhere_in_what_says_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    tg.save(path, weight=np.ones(2), epoch=3)
+    content = path.read_bytes()
+    for place in range(8 + int.from_bytes(content[:8], "little")):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(tg.CheckpointError, match=f"load: {path} "):
+            tg.load(path)
+
+
+def test_numbers_that_it_does_not_hold(tmp_path: Path) -> None:
+    text = "save: z is complex128, which no .safetensors file holds; .npz does."
+    with pytest.raises(TypeError, match=text):
+        tg.save(tmp_path / "run.safetensors", z=np.ones(2, complex))
+
+
 def test_a_file_that_was_cut(tmp_path: Path) -> None:
     run, path = Run(adam), tmp_path / "run.safetensors"
     tg.save(path, **run.parts)

@@ -181,8 +181,72 @@ def test_a_damaged_one_is_passed_over(tmp_path: Path) -> None:
     train(checkpoints=points)
     newest = points.paths()[-1]
     newest.write_bytes(newest.read_bytes()[:-100])
-    with pytest.warns(UserWarning, match=r"step-00000016.npz is damaged.*Take an older one."):
+    with pytest.warns(UserWarning, match=r"16.npz is damaged.*The one before is looked at."):
         same(train(checkpoints=points, resume=True), expected)
+
+
+def test_what_is_no_checkpoint_of_a_run_is_passed_over(tmp_path: Path) -> None:
+    expected = train()
+    points = tg.Checkpoints(tmp_path)
+    train(checkpoints=points)
+    (tmp_path / "step-00000017.npz").mkdir()
+    tg.save(tmp_path / "step-00000018.npz", tg.nn.Linear(2, 1))
+    with pytest.warns(UserWarning) as said:
+        same(train(checkpoints=points, resume=True), expected)
+    texts = [str(one.message) for one in said]
+    assert len(texts) == 2 and "holds weights alone" in texts[0] and "Is a directory" in texts[1]
+    assert all(text.endswith("The one before is looked at.") for text in texts)
+
+
+def test_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    points = tg.Checkpoints(tmp_path)
+    with pytest.MonkeyPatch.context() as change:
+        change.setattr("tinygrad_opt.checkpoint.VERSION", 2)
+        points.save(2, epoch=1)
+    points.save(3, epoch=2)
+    points.paths()[-1].write_text("damaged")
+    with (
+        pytest.warns(UserWarning, match="step-00000003.npz is damaged"),
+        pytest.raises(tg.CheckpointError, match=r"step-00000002.npz is of version 2, and this"),
+    ):
+        points.load()
+    assert len(points.paths()) == 2
+
+
+def test_what_was_written_stays_and_what_was_damaged_goes(tmp_path: Path) -> None:
+    points = tg.Checkpoints(tmp_path, keep=1)
+    for updates in (100, 200, 300):
+        tg.Checkpoints(tmp_path).save(updates, epoch=updates)
+    (tmp_path / "step-00000300.npz").write_text("damaged")
+    with pytest.warns(UserWarning, match="damaged"):
+        assert points.load() == {"epoch": 200}
+    assert points.save(210, epoch=210).exists()
+    assert [path.name for path in points.paths()] == ["step-00000210.npz"]
+    assert tg.Checkpoints(tmp_path).load() == {"epoch": 210}
+
+
+def test_later_ones_of_another_run_are_not_mixed_with_its_own(tmp_path: Path) -> None:
+    tg.Checkpoints(tmp_path).save(300, epoch=3)
+    text = r"step-00000300\.npz is later than the 10 updates of this run\. Load it first to go on"
+    with pytest.raises(ValueError, match=text):
+        tg.Checkpoints(tmp_path).save(10, epoch=0)
+    assert tg.Checkpoints(tmp_path).load() == {"epoch": 3}
+
+
+def test_files_of_other_names_are_never_touched(tmp_path: Path) -> None:
+    for name in ("step-1.npz", "step-000000001.npz", "step-00000001.npy", "Step-00000001.npz"):
+        (tmp_path / name).write_text("mine")
+    points = tg.Checkpoints(tmp_path, keep=1)
+    points.save(10, epoch=0)
+    points.save(123_456_789, epoch=1)
+    assert len(list(tmp_path.iterdir())) == 5 and len(points.paths()) == 1
+    assert points.load() == {"epoch": 1}
+
+
+def test_what_a_run_is_is_said_once(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="about is said once, by Checkpoints"):
+        tg.Checkpoints(tmp_path).save(1, about={"lr": 0.1})
+    assert tg.Checkpoints(tmp_path).save(1, updates=3).exists()
 
 
 def test_where_all_are_damaged_nothing_is_begun_in_silence(tmp_path: Path) -> None:

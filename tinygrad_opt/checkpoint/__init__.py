@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from .. import random_numbers
-from .by_name import Names, load_by_name, names_in, state_by_name
-from .container import CheckpointError, read, write
+from .by_name import Names, kind_of, load_by_name, names_in, state_by_name
+from .container import CheckpointError, NewerVersion, read, write
 from .folder import Checkpoints
 from .tree import Arrays, apart, together
 
@@ -31,7 +31,7 @@ __all__ = ["CheckpointError", "Checkpoints", "load", "save"]
 
 FORMAT = "tinygrad_opt.checkpoint"
 VERSION = 1
-RANDOM = "random_numbers"  # the part that is always saved
+RANDOM, KINDS = "random_numbers", "kinds"  # what is always saved beside the parts
 
 
 def save(path: str | os.PathLike[str], weights: Any = None, /, **parts: Any) -> None:
@@ -42,9 +42,13 @@ def save(path: str | os.PathLike[str], weights: Any = None, /, **parts: Any) -> 
     `manual_seed` are always among them. Optimizer state stands under the names of ``model``. The
     file ends in .npz or, with the extra ``safetensors``, in .safetensors; it is written beside its
     place and then moved there, so that at every moment there is a whole one. Nothing is pickled.
-    ValueError for another ending, TypeError for what cannot be saved, OSError where writing fails;
-    then what was there before is untouched.
+    ValueError for another ending or a name that is taken, TypeError for what cannot be saved,
+    OSError where writing fails; then what was there before is untouched.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"save: {type(path).__name__} is no path. The file comes first: save(path, model)."
+        )
     path = Path(path)
     arrays: Arrays = {}
     if weights is not None:
@@ -57,12 +61,17 @@ def save(path: str | os.PathLike[str], weights: Any = None, /, **parts: Any) -> 
             apart(np.asarray(array), name, arrays)
         said = None
     else:
+        for name in parts.keys() & {RANDOM, KINDS}:
+            raise ValueError(
+                f"save: a part called {name} is always there. Give yours another name."
+            )
         names = names_in(parts)
         tree = {name: _state(part, names) for name, part in parts.items()}
         tree[RANDOM] = random_numbers.state_dict()
+        tree[KINDS] = _kinds(parts)
         said = {name: apart(one, name, arrays) for name, one in tree.items()}
     meta = {"format": FORMAT, "version": VERSION, "parts": said}
-    write(path, arrays, json.dumps(meta, allow_nan=False, ensure_ascii=False))
+    write(path, arrays, json.dumps(meta, allow_nan=False))
 
 
 def load(path: str | os.PathLike[str], weights: Any = None, /, **parts: Any) -> dict[str, Any]:
@@ -99,13 +108,15 @@ def take_in(
                 "model)."
             )
         tree = {"model": dict(arrays)} if parts else dict(arrays)
+    kinds = tree.pop(KINDS, {})
     missing = [name for name in parts if name not in tree]
     if missing:
         raise ValueError(
             f"load: {path} has no {', '.join(missing)}; it has {', '.join(tree) or 'nothing'}."
         )
+    _compare(path, kinds, _kinds(parts))
     names = names_in(parts)
-    steps = [(part, tree.pop(name)) for name, part in parts.items()]
+    steps = [(part, tree.pop(name)) for name, part in sorted(parts.items(), key=_is_read_from)]
     resumed = tree.pop(RANDOM, None) if RANDOM in tree else None
     if resumed is not None and "optimizer" in parts:
         steps.append((random_numbers, resumed))
@@ -124,6 +135,39 @@ def _weights(thing: Any) -> Mapping[str, Any]:
             "Give other parts by name."
         )
     return found
+
+
+def _kinds(parts: Mapping[str, Any]) -> dict[str, str]:
+    """What optimizers and schedulers are, whose states look alike."""
+    return {name: kind for name, part in parts.items() if (kind := _kind(part))}
+
+
+def _kind(part: Any) -> str:
+    """Its class, with those inside; "" for what neither optimizes nor schedules."""
+    if not hasattr(part, "state_dict"):
+        return ""
+    if hasattr(part, "param_groups"):
+        return kind_of(part)
+    inside = ", ".join(map(_kind, getattr(part, "_schedulers", ())))
+    return (
+        type(part).__name__ + f"({inside})" * bool(inside) if hasattr(part, "get_last_lr") else ""
+    )
+
+
+def _compare(path: Path, there: Any, here: dict[str, str]) -> None:
+    """ValueError where a part was saved by another class."""
+    for name, kind in here.items():
+        was = there.get(name, kind) if isinstance(there, dict) else kind
+        if was != kind:
+            raise ValueError(
+                f"load: {path} does not fit. Its {name} was {was}, and this is {kind}. Build the "
+                "one that was saved."
+            )
+
+
+def _is_read_from(named: tuple[str, Any]) -> bool:
+    """A loader comes last: once it has been told its place, that cannot be taken back in a loop."""
+    return hasattr(named[1], "__iter__") and not hasattr(named[1], "named_parameters")
 
 
 def _state(part: Any, names: Names) -> Any:
@@ -179,7 +223,7 @@ def _tree(path: Path, arrays: Arrays, text: str | None) -> dict[str, Any] | None
         if meta["format"] != FORMAT:
             raise KeyError
         if meta["version"] > VERSION:
-            raise CheckpointError(
+            raise NewerVersion(
                 f"load: {path} is of version {meta['version']}, and this package reads up to "
                 f"{VERSION}. Update tinygrad-opt."
             )

@@ -28,6 +28,13 @@ def names_in(parts: Mapping[str, Any]) -> dict[Tensor, str]:
     return names
 
 
+def kind_of(optimizer: Any) -> str:
+    """Its class, with those in and beside it."""
+    inside = optimizer.optimizers if isinstance(optimizer, MultiOptimizer) else []
+    inside = [optimizer.optimizer] if isinstance(optimizer, Wrapper) else inside
+    return type(optimizer).__name__ + f"({', '.join(map(kind_of, inside))})" * bool(inside)
+
+
 def state_by_name(optimizer: Any, names: Names) -> Any:
     """The state of an optimizer, or of several in and beside each other."""
     if isinstance(optimizer, MultiOptimizer):
@@ -88,8 +95,11 @@ def _numbered(optimizer: Any, saved: Any, names: Names) -> dict[str, Any]:
     """PyTorch's layout, in the order of this optimizer."""
     who, called = type(optimizer).__name__, _called(optimizer, names)
     theirs = [name for group in saved["param_groups"] for name in group["params"]]
-    if all(isinstance(name, int) for name in called):
-        called = theirs if len(theirs) == len(called) else called
+    if all(isinstance(name, int) for name in called) and set(called) != set(theirs):
+        raise ValueError(
+            f"{who}: in the file its parameters have names, {theirs[0]} the first. Load it "
+            "together with the model: load(path, model=…, optimizer=…)."
+        )
     missing = [str(name) for name in called if name not in theirs]
     extra = [str(name) for name in theirs if name not in called]
     if missing or extra:
@@ -106,9 +116,15 @@ def _numbered(optimizer: Any, saved: Any, names: Names) -> dict[str, Any]:
         )
     homes = {name: group for group in saved["param_groups"] for name in group["params"]}
     number, groups = count(), []
-    for group in optimizer.param_groups:
+    for i, group in enumerate(optimizer.param_groups):
         numbers = [next(number) for _ in group["params"]]
         source = homes[called[numbers[0]]] if numbers else group
+        if numbers and set(source["params"]) != {called[n] for n in numbers}:
+            raise ValueError(
+                f"{who}: group {i} is {', '.join(str(called[n]) for n in numbers)}, and in the "
+                f"file {called[numbers[0]]} shares lr and the like with "
+                f"{', '.join(map(str, source['params']))}. Build the groups that were saved."
+            )
         groups.append({k: v for k, v in source.items() if k != "param_names"} | {"params": numbers})
     state = {i: saved["state"][name] for i, name in enumerate(called) if name in saved["state"]}
     return {"state": state, "param_groups": groups}

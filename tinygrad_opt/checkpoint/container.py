@@ -31,6 +31,10 @@ class CheckpointError(ValueError):
     """A file that is no checkpoint, is damaged, or was written by a newer version."""
 
 
+class NewerVersion(CheckpointError):
+    """A file that a newer version of this package can read."""
+
+
 # ---- writing ----------------------------------------------------------------------------------
 
 
@@ -188,6 +192,11 @@ def _safetensors() -> Any:
 
 
 def _to_safetensors(arrays: Arrays, text: str, sum_: str) -> bytes:
+    for name, array in arrays.items():
+        if array.dtype not in map(np.dtype, DTYPES.values()):
+            raise TypeError(
+                f"save: {name} is {array.dtype}, which no .safetensors file holds; .npz does."
+            )
     content: bytes = _safetensors().numpy.save(arrays, metadata={TEXT: text, SUM: sum_})
     return content
 
@@ -197,6 +206,8 @@ def _from_safetensors(content: bytes) -> tuple[Arrays, str | None, str | None]:
     arrays = {name: _tensor(name, one) for name, one in found.items()}
     length = int.from_bytes(content[:8], "little")
     said = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
+    if (TEXT in said) != (SUM in said):
+        raise ValueError("its text or its checksum is missing")
     return arrays, said.get(TEXT), said.get(SUM)
 
 

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .container import CheckpointError
+from .container import CheckpointError, NewerVersion
 from .tree import apart, together
 
 ABOUT = "about"  # the part that says which run it is
+NAME = re.compile(r"step-(\d{8}|[1-9]\d{8,})\.(npz|safetensors)")
 
 
 class Checkpoints:
@@ -40,6 +41,7 @@ class Checkpoints:
             )
         self.folder, self.every, self.keep, self.kind = Path(folder), every, keep, kind
         self.about = dict(about or {})
+        self._damaged: set[Path] = set()  # passed over by `load`
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -52,15 +54,28 @@ class Checkpoints:
         """Whether it is time for one, after so many updates."""
         return self.every is not None and updates % self.every == 0
 
-    def save(self, updates: int, **parts: Any) -> Path:
-        """Write the checkpoint after so many updates, then let the oldest go."""
+    def save(self, updates: int, /, **parts: Any) -> Path:
+        """Write the checkpoint after so many updates, then let the oldest go.
+
+        ValueError where a later one is there that this run did not pass over: another run's.
+        """
         from . import save
 
         path = self.folder / f"step-{updates:08d}.{self.kind}"
+        there = [one for one in self.paths() if one not in self._damaged]
+        if there and there[-1].stem > path.stem:
+            raise ValueError(
+                f"Checkpoints: {there[-1]} is later than the {updates} updates of this run. Load "
+                "it first to go on from there, or name another folder."
+            )
+        if ABOUT in parts:
+            raise ValueError(f"Checkpoints: {ABOUT} is said once, by Checkpoints(folder, about=…).")
         save(path, **parts, **{ABOUT: self.about})
-        for old in [*self.paths()[: -self.keep], *self.folder.glob(".step-*.part")]:
+        kept = [*there, path] if path not in there else there
+        for old in [*kept[: -self.keep], *self._damaged, *self.folder.glob(".step-*.part")]:
             with contextlib.suppress(OSError):
                 old.unlink()  # the hidden ones were left behind by a process that was killed
+        self._damaged.clear()
         return path
 
     def paths(self) -> list[Path]:
@@ -68,26 +83,32 @@ class Checkpoints:
         found = {
             int(match[1]): path
             for path in self.folder.iterdir()
-            if (match := re.fullmatch(r"step-(\d+)\.(npz|safetensors)", path.name))
+            if (match := NAME.fullmatch(path.name))
         }
         return [found[number] for number in sorted(found)]
 
     def load(self, **parts: Any) -> dict[str, Any] | None:
         """Take in the newest checkpoint that is whole, and return what else is in it.
 
-        None where there is none at all. A damaged one is passed over with a warning, and
-        CheckpointError is raised where all are. ValueError, and nothing is changed, for one of
-        another run.
+        None where there is none at all. One that is damaged or cannot be read is passed over with a
+        warning, and CheckpointError is raised where all are; for one of a newer version, too.
+        ValueError, and nothing is changed, for one of another run.
         """
         from . import contents, take_in
 
         for path in reversed(self.paths()):
             try:
                 tree, arrays = contents(path)
-                self._compare(path, (tree or {}).get(ABOUT))
+                if tree is None:
+                    raise CheckpointError(f"load: {path} holds weights alone.")
+                self._compare(path, tree.get(ABOUT))
                 found = take_in(path, tree, arrays, parts)
-            except CheckpointError as error:
-                warnings.warn(str(error), stacklevel=2)
+            except NewerVersion:
+                raise
+            except (CheckpointError, OSError) as error:
+                passed = str(error).removesuffix(" Take an older one.")
+                warnings.warn(f"{passed} The one before is looked at.", stacklevel=2)
+                self._damaged.add(path)
                 continue
             found.pop(ABOUT, None)
             return found

@@ -547,7 +547,7 @@ class Enough(BaseException):
 def test_lessons_are_left_in_peace(path: Path, monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [str(path), "--quick"])
-    step, count = Watcher.step, iter(range(300))
+    step, count = Watcher.step, iter(range(150))
 
     def limited(self: Watcher, *args: Any) -> Any:
         if next(count, None) is None:

@@ -10,6 +10,8 @@ import pytest
 
 from tinygrad_opt import Tensor, data, nn, optim, tensor
 
+pytestmark = pytest.mark.on("cpu", "cuda")  # the stand-in computes with NumPy, too
+
 EVERY = [name for name, entry in optim.OPTIMIZERS.items() if entry.kind is not optim.SparseAdam]
 
 

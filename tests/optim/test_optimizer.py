@@ -443,6 +443,7 @@ def test_a_scheduler_writes_into_an_array_and_the_step_reads_it() -> None:
     assert w.item() == -1.75 and lr == 0.125
 
 
+@pytest.mark.on("cpu", "cuda")
 @pytest.mark.parametrize("name", EASY)
 def test_every_optimizer_goes_down_into_a_ravine(name: str) -> None:
     scale = tensor([0.1, 2.0])

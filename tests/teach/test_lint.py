@@ -499,6 +499,7 @@ def test_float64_among_float32() -> None:
 # ---- what is left in peace --------------------------------------------------------------------
 
 
+@pytest.mark.on("cpu", "cuda")
 @pytest.mark.parametrize("name", ["sgd", "adam", "lbfgs", "sophiag"])
 def test_fit_is_left_in_peace(name: str) -> None:
     model = net(nn.Dropout(0.2))
@@ -509,6 +510,7 @@ def test_fit_is_left_in_peace(name: str) -> None:
         fit(model, batches, optimizer, epochs=3, scheduler=scheduler, test=batches, norms=True)
 
 
+@pytest.mark.on("cpu", "cuda")
 @pytest.mark.parametrize("wrap", [optim.SAM, optim.Lookahead, lambda o: optim.Accumulate(o, 2)])
 def test_wrappers_are_left_in_peace(wrap: Any) -> None:
     model = net()

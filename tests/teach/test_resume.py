@@ -61,7 +61,8 @@ def train(
     test = tg.data.DataLoader((X[:10], Y[:10]), batch_size=5)
     scheduler = schedule and schedule(optimizer)
     options.setdefault("epochs", 4)
-    history = fit(model, data, optimizer, scheduler=scheduler, test=test, **options)
+    options.setdefault("test", test)
+    history = fit(model, data, optimizer, scheduler=scheduler, **options)
     return history, [np.array(v) for v in model.state_dict().values()]
 
 
@@ -267,6 +268,41 @@ def test_another_run(tmp_path: Path) -> None:
         f"{tmp_path / 'step-00000016.npz'} is of another run: lr was 0.01 and is 0.02; batch was "
         "None and is 8; seed was 0 and is None. Give what was given then, or another folder."
     )
+
+
+OTHERWISE: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({}, {"norms": True}, "norms was False and is True"),
+    ({"norms": True}, {}, "norms was True and is False"),
+    ({}, {"snapshots": True}, "snapshots was False and is True"),
+    ({"l1": 0.1, "l2": 0.5}, {}, "l1 was 0.1 and is 0.0; l2 was 0.5 and is 0.0"),
+    (
+        {"schedule": lambda o: lr_scheduler.ExponentialLR(o, 0.9)},
+        {},
+        "scheduler was 'ExponentialLR' and is None",
+    ),
+    ({}, {"loss": tg.nn.functional.cross_entropy}, "loss was None and is 'cross_entropy'"),
+    (
+        {"schedule": lr_scheduler.ReduceLROnPlateau},
+        {"schedule": lr_scheduler.ReduceLROnPlateau, "test": None},
+        "the scheduler's metric was 'test_loss' and is 'train_loss'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "differ"), OTHERWISE)
+def test_what_was_begun_in_another_way_is_not_gone_on_with(
+    first: dict[str, Any], second: dict[str, Any], differ: str, tmp_path: Path
+) -> None:
+    points = tg.Checkpoints(tmp_path, every=3)
+    with pytest.raises(Killed):
+        train(**first, checkpoints=points, killed_after=4)
+    with pytest.raises(ValueError) as caught:
+        train(**second, checkpoints=points, resume=True, killed_after=0)
+    assert str(caught.value) == (
+        f"load: {tmp_path / 'step-00000003.npz'} does not fit. fit: this run was begun in another "
+        f"way: {differ}. Give what was given then, or another folder."
+    )
+    same(train(**first, checkpoints=points, resume=True), train(**first))
 
 
 def test_wrong_use(tmp_path: Path) -> None:

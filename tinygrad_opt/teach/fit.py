@@ -66,11 +66,11 @@ def fit(
     With ``checkpoints`` all of this is saved as often as they say, at the end, and where the run is
     stopped; with ``resume`` it goes on from the newest, if there is one, and gives the same record
     as if it had never been interrupted, to the bit: the weights, optimizer, schedule, random
-    numbers and place in the data are those of that moment. ``stop()`` is asked after every update;
-    True ends the run there.
+    numbers and place in the data are those of that moment. Give what it was begun with, but for
+    ``epochs`` and ``evaluations``. ``stop()`` is asked after every update; True ends the run there.
 
-    ValueError for no epochs, no batches or negative penalties, TypeError for
-    what is no model, no batches or no optimizer.
+    ValueError for no epochs, no batches or negative penalties, and for a run to resume that was
+    begun in another way; TypeError for what is no model, no batches or no optimizer.
     """
     _check(model, train, optimizer)
     payable = can_pay([], evaluations)
@@ -83,6 +83,10 @@ def fit(
         raise ValueError("fit: resume from where? Give checkpoints=Checkpoints(folder).")
     recording = Recording(optimizer=type(optimizer).__name__, epochs=epochs, version=__version__)
     recording.meta["loss"] = loss and getattr(loss, "__name__", type(loss).__name__)
+    parts = {"train": train, "scheduler": scheduler}
+    told: dict[str, Any] = {n: None if p is None else type(p).__name__ for n, p in parts.items()}
+    told |= {"loss": recording.meta["loss"], "l1": l1, "l2": l2}
+    told |= {"norms": norms, "snapshots": snapshots}
     weights = [p for p in model.parameters() if p.ndim > 1]
     training = Training(
         model,
@@ -93,6 +97,7 @@ def fit(
         recording,
         test=test,
         checkpoints=checkpoints,
+        told=told,
         penalty=partial(penalty, weights, l1, l2) if l1 or l2 else None,
         budget=evaluations,
         norms=norms,

@@ -35,6 +35,7 @@ class Training:
         *,
         test: Any,
         checkpoints: Checkpoints | None,
+        told: dict[str, Any],
         penalty: Callable[[], Any] | None,
         budget: int | None,
         norms: bool,
@@ -45,7 +46,9 @@ class Training:
         self.test, self.checkpoints = test, checkpoints
         self.penalty, self.budget, self.snapshots = penalty, budget, snapshots
         self.watched: dict[str, Any] = dict(model.named_parameters()) if norms else {}
-        self.listens = _listens(scheduler)
+        metric = "train_loss" if test is None else "test_loss"
+        self.heard = metric if _listens(scheduler) else None  # by the scheduler
+        self.told = {**told, "the scheduler's metric": self.heard}  # the same in all parts of a run
         self.wants_prediction = isinstance(unwrapped(optimizer), SophiaG)  # to draw labels from
         self.epoch = 1  # the pass that goes on
         self.found = Pass()  # in it
@@ -85,8 +88,8 @@ class Training:
             history = self.recording.history(seconds=time.perf_counter() - began)
             if on_epoch is not None:
                 on_epoch(self.epoch, history)
-            if self.listens and history.stopped_at is None and self._can_pay():
-                self.scheduler.step(history.last("train_loss" if measure is None else "test_loss"))
+            if self.heard is not None and history.stopped_at is None and self._can_pay():
+                self.scheduler.step(history.last(self.heard))
             self.epoch, self.found = self.epoch + 1, Pass()
             self.seconds = time.perf_counter() - began
             if self.epoch > epochs or (self.checkpoints is not None and not self.checkpoints.every):
@@ -130,7 +133,7 @@ class Training:
         optimizer.step(closure)
         self.recording.add_all(_norms(watched, before, gradients))
         moved = optimizer.step_count > count  # a wrapper may wait, or leave a step out
-        if self.scheduler is not None and not self.listens and moved:
+        if self.scheduler is not None and self.heard is None and moved:
             self.scheduler.step()
 
     def _write_rows(self) -> None:
@@ -159,6 +162,7 @@ class Training:
     def state_dict(self) -> dict[str, Any]:
         """Where it stands, beside model, optimizer, scheduler and loader."""
         return {
+            "told": self.told,
             "recording": self.recording.state_dict(),
             "epoch": self.epoch,
             "pass": self.found.state_dict(),
@@ -169,7 +173,17 @@ class Training:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Go on from there; ValueError for a run that was told something else."""
+        differ = [
+            f"{name} was {state['told'][name]!r} and is {here!r}"
+            for name, here in self.told.items()
+            if state["told"][name] != here
+        ]
+        if differ:
+            raise ValueError(
+                f"fit: this run was begun in another way: {'; '.join(differ)}. Give what was given "
+                "then, or another folder."
+            )
         self.recording.load_state_dict(state["recording"])
         self.recording.meta["outputs"] = state["outputs"]
         self.found.load_state_dict(state["pass"])

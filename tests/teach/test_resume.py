@@ -140,6 +140,15 @@ def test_stopped_by_hand_the_record_is_that_of_the_updates_so_far(tmp_path: Path
     same(train(checkpoints=points, resume=True), expected)
 
 
+def test_stopped_by_hand_the_weights_are_those_to_evaluate(tmp_path: Path) -> None:
+    averaging, asked = RUNS["schedule-free"], iter(range(100))
+    points = tg.Checkpoints(tmp_path)
+    _, weights = train(**averaging, checkpoints=points, stop=lambda: next(asked) == 3)
+    for found, expected in zip(weights, train(**averaging, epochs=1)[1], strict=True):
+        np.testing.assert_array_equal(found, expected)
+    same(train(**averaging, checkpoints=points, resume=True), train(**averaging))
+
+
 def test_a_list_of_batches_is_taken_up_in_its_middle(tmp_path: Path) -> None:
     def run(killed: bool = False, **options: Any) -> Any:
         tg.manual_seed(0)

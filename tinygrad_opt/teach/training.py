@@ -80,7 +80,8 @@ class Training:
                 return stop is not None and stop()
 
             if self.found.over(self.model, self._batches(), self.loss, then):
-                self._save()
+                self._save()  # with the weights to learn with
+                _switch(self.optimizer, "eval")
                 self._write_rows()
                 self.recording.meta["stopped"] = "by hand"
                 return self.recording.history(seconds=time.perf_counter() - began)

@@ -227,6 +227,13 @@ def test_the_norm_of_a_gradient_is_that_before_the_update(wrap: Callable[[Any], 
     assert history.norms["weight"]["grad"].all()
 
 
+def test_the_norms_are_of_what_the_optimizer_moves() -> None:
+    model = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 2))
+    head = optim.SGD(model[2].parameters(), lr=0.1)  # it clears no gradients but its own
+    history = fit(model, classes(), head, epochs=2, norms=True)
+    assert set(history.norms) == {"2.weight", "2.bias"}
+
+
 def test_a_sparse_gradient_has_a_norm() -> None:
     model = nn.Sequential(nn.Embedding(5, 1, sparse=True), nn.Flatten())
     data = [(tg.tensor([[1], [1]]), tg.zeros(2, 1))]

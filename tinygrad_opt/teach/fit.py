@@ -55,13 +55,13 @@ def fit(
     floats. The record has an accuracy where the prediction has a
     score for each class: (N, C), (N, C, …) or (N, …, C) with integers (N, …), C > 1. With ``norms``
     it holds ‖w‖ and ‖g‖ before each update, g as the first backward pass of the update left it, and
-    ‖update‖, of every parameter, which makes a GPU wait at every update; with ``snapshots`` all
-    weights, at the start and after every pass. All modules are put into training mode: a layer that
-    is to stay as it is, as a BatchNorm1d with its running statistics, has to say so in its own
-    `train`. ``on_epoch(epoch, history)`` is called after every pass. A run that
-    meets NaN or diverges ends after that pass; ``history.status`` says so. With ``evaluations`` a
-    run ends before it has computed more gradients than that, of which rules with a closure take
-    several for an update.
+    ‖update‖, of every parameter of the optimizer, which makes a GPU wait at every update; with
+    ``snapshots`` all weights, at the start and after every pass. All modules are put into
+    training mode: a layer that is to stay as it is, as a BatchNorm1d with its running statistics,
+    has to say so in its own `train`. ``on_epoch(epoch, history)`` is called after every pass. A run
+    that meets NaN or diverges ends after that pass; ``history.status`` says so. With
+    ``evaluations`` a run ends before it has computed more gradients than that, of which rules with
+    a closure take several for an update.
 
     With ``checkpoints`` all of this is saved as often as they say, at the end, and where the run is
     stopped; with ``resume`` it goes on from the newest, if there is one, and gives the same record

@@ -45,7 +45,8 @@ class Training:
         self.loss, self.scheduler, self.recording = loss, scheduler, recording
         self.test, self.checkpoints = test, checkpoints
         self.penalty, self.budget, self.snapshots = penalty, budget, snapshots
-        self.watched: dict[str, Any] = dict(model.named_parameters()) if norms else {}
+        owned = set(map(id, optimizer.parameters())) if norms else set()
+        self.watched = {name: p for name, p in model.named_parameters() if id(p) in owned}
         metric = "train_loss" if test is None else "test_loss"
         self.heard = metric if _listens(scheduler) else None  # by the scheduler
         self.told = {**told, "the scheduler's metric": self.heard}  # the same in all parts of a run

@@ -118,6 +118,22 @@ def test_what_is_over_is_over(tmp_path: Path) -> None:
     same(train(checkpoints=points, resume=True, killed_after=0), expected)
 
 
+ENDS: dict[str, tuple[dict[str, Any], int]] = {
+    "of its passes": ({}, 16),
+    "of its budget": ({"evaluations": 11}, 11),
+    "of all hope": ({"make": lambda m: optim.SGD(m.parameters(), lr=1e9)}, 4),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_every_end_is_saved(end: str, tmp_path: Path) -> None:
+    options, updates = ENDS[end]
+    points = tg.Checkpoints(tmp_path, every=1000)
+    expected = train(**options, checkpoints=points)
+    assert [path.name for path in points.paths()] == [f"step-{updates:08d}.npz"]
+    same(train(**options, checkpoints=points, resume=True, killed_after=0), expected)
+
+
 def test_resume_begins_where_there_is_nothing(tmp_path: Path) -> None:
     same(train(checkpoints=tg.Checkpoints(tmp_path), resume=True), train())
 

@@ -70,7 +70,7 @@ class Training:
         if self.snapshots and not self.recording.snapshots:
             self.recording.snapshots.append((0, _all_weights(self.model)))
         history = self.recording.history(seconds=self.seconds)
-        while self.epoch <= epochs and history.stopped_at is None and self._can_pay():
+        while not self._is_over(epochs, history):
             _switch(self.optimizer, "train")
 
             def then(pair: Pair, again: Callable[[], Pair]) -> bool:
@@ -94,11 +94,16 @@ class Training:
                 self.scheduler.step(history.last(self.heard))
             self.epoch, self.found = self.epoch + 1, Pass()
             self.seconds = time.perf_counter() - began
-            if self.epoch > epochs or (self.checkpoints is not None and not self.checkpoints.every):
+            after_passes = self.checkpoints is not None and self.checkpoints.every is None
+            if after_passes or self._is_over(epochs, history):
                 self._save()
         if not all(fetched([p.detach().isfinite().all() for p in self.model.parameters()])):
             history.status = "nan"
         return history
+
+    def _is_over(self, epochs: int, history: History) -> bool:
+        """Whether no pass is to follow."""
+        return self.epoch > epochs or history.stopped_at is not None or not self._can_pay()
 
     def _batches(self) -> Iterator[Pair]:
         """Those of this pass that are left, as far as the budget goes."""

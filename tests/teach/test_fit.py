@@ -266,6 +266,10 @@ def test_an_accuracy_needs_a_score_for_each_class() -> None:
         ({"train": (pair for pair in line())}, "a generator, which cannot be read again"),
         ({"optimizer": "adam"}, "the optimizer is 'adam'"),
         ({"model": "net"}, "the model is 'net'"),
+        (
+            {"checkpoints": "folder"},
+            "^fit: checkpoints is 'folder'. Write Checkpoints\\(folder\\), which says how often.$",
+        ),
     ],
 )
 def test_what_cannot_be_trained_with_is_refused(change: dict[str, Any], sentence: str) -> None:

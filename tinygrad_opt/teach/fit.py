@@ -70,7 +70,8 @@ def fit(
     ``epochs`` and ``evaluations``. ``stop()`` is asked after every update; True ends the run there.
 
     ValueError for no epochs, no batches or negative penalties, and for a run to resume that was
-    begun in another way; TypeError for what is no model, no batches or no optimizer.
+    begun in another way; TypeError for what is no model, no batches, no optimizer or no
+    checkpoints.
     """
     _check(model, train, optimizer)
     payable = can_pay([], evaluations)
@@ -78,6 +79,11 @@ def fit(
         raise ValueError(
             f"fit: epochs {epochs}, {len(train)} batches, evaluations {evaluations}, l1 {l1}, l2 "
             f"{l2} do not make sense: at least one of the first three, and penalties ≥ 0."
+        )
+    if not isinstance(checkpoints, Checkpoints | None):
+        raise TypeError(
+            f"fit: checkpoints is {_kind(checkpoints)}. Write Checkpoints(folder), which says how "
+            "often."
         )
     if resume and checkpoints is None:
         raise ValueError("fit: resume from where? Give checkpoints=Checkpoints(folder).")

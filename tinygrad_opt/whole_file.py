@@ -7,13 +7,51 @@ import os
 import threading
 from pathlib import Path
 
+MOST_LINKS = 40  # one after another: as many as Linux follows
+
 
 def write(path: Path, content: bytes) -> None:
-    """`put` a file, but go into a device, into a pipe or along a link as they are."""
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        path.write_bytes(content)
+    """`put` a file where links lead to; write into a device, a pipe or an open file, /dev/stdout.
+
+    OSError where that fails; then a file that was there before is untouched.
+    """
+    place = _end_of_links(path)
+    if _is_open_file(place):
+        with open(int(place.name), "wb", closefd=False) as stream:
+            stream.write(content)
+    elif _is_file_or_new(place):
+        put(place, content)
     else:
-        put(path, content)
+        path.write_bytes(content)
+
+
+def may_write(path: Path) -> bool:
+    """Whether there is a place for `write`, and permission, as far as can be seen beforehand."""
+    place = _end_of_links(path)
+    if _is_open_file(place):
+        return place.exists()
+    if _is_file_or_new(place):
+        return place.parent.is_dir() and os.access(place.parent, os.W_OK)
+    return not place.is_dir() and os.access(path, os.W_OK)
+
+
+def _end_of_links(path: Path) -> Path:
+    """Where links lead to; those in /proc stay, for they name what a process has open."""
+    for _ in range(MOST_LINKS):
+        path = Path(os.path.realpath(path.parent), path.name)
+        if not path.is_symlink() or path.parts[1:2] == ("proc",):
+            break
+        path = path.parent / os.readlink(path)
+    return path
+
+
+def _is_open_file(place: Path) -> bool:
+    """Whether it is one of this process by its number, as /dev/stdout is."""
+    return place.name.isdecimal() and str(place.parent) == os.path.realpath("/dev/fd")
+
+
+def _is_file_or_new(place: Path) -> bool:
+    return not place.is_symlink() and (place.is_file() or not place.exists())
 
 
 def put(path: Path, content: bytes) -> None:

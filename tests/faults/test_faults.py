@@ -20,6 +20,7 @@ import pytest
 
 import tinygrad_opt as tg
 from tests.faults.run import UPDATES, newest, same, train
+from tinygrad_opt.cli import main
 
 pytestmark = pytest.mark.host
 
@@ -98,11 +99,11 @@ def as_nobody() -> Iterator[None]:
     if os.geteuid() != 0:
         yield
         return
-    os.seteuid(65534)
+    os.setresuid(65534, 65534, 0)
     try:
         yield
     finally:
-        os.seteuid(0)
+        os.setresuid(0, 0, 0)
 
 
 def test_a_folder_that_may_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +146,67 @@ def test_a_full_disk_leaves_the_last_results(tmp_path: Path) -> None:
         "folder that exists.\n"
     )
     assert walk.read_text() == "of last week" and list(tmp_path.iterdir()) == [walk]
+
+
+def test_a_full_disk_leaves_the_last_results_at_the_end_of_a_link(tmp_path: Path) -> None:
+    real, link = tmp_path / "folder" / "real.csv", tmp_path / "link.csv"
+    real.parent.mkdir()
+    real.write_text("of last week")
+    (real.parent / "other.csv").symlink_to("real.csv")
+    link.symlink_to("folder/other.csv")
+    found = step_bowl(tmp_path, "--csv", "link.csv", "--steps", "200", most=4096)
+    assert found.returncode == 2 and "cannot write link.csv: File too large." in found.stderr
+    assert real.read_text() == "of last week" and link.is_symlink()
+    real.unlink()
+    assert step_bowl(tmp_path, "--csv", "link.csv").returncode == 0
+    assert link.is_symlink() and real.read_text().startswith("step,")
+
+
+def test_a_link_to_itself_and_a_folder_are_no_place_for_results(tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to("link.csv")
+    (tmp_path / "folder.csv").mkdir()
+    for name in ("link.csv", "folder.csv"):
+        found = step_bowl(tmp_path, "--csv", name)
+        assert found.returncode == 2 and found.stderr == (
+            f"error: cannot write {name}: name a file in a folder that you may write into.\n"
+        )
+    assert (tmp_path / "link.csv").is_symlink()
+
+
+def test_stdout_by_its_name_is_a_stream_even_where_it_is_a_file(tmp_path: Path) -> None:
+    printed = tmp_path / "printed.txt"
+    command = [sys.executable, "-m", "tinygrad_opt", "step", "bowl", "--steps", "3"]
+    for name in ("/dev/stdout", "link.csv"):
+        if name == "link.csv":
+            (tmp_path / name).symlink_to("/dev/stdout")
+        with printed.open("w") as out:
+            out.write("before\n")
+            out.flush()
+            environment = os.environ | {"PYTHONPATH": str(ROOT)}
+            words = [*command, "--csv", name]
+            assert subprocess.run(words, cwd=tmp_path, env=environment, stdout=out).returncode == 0
+        lines = printed.read_text().splitlines()
+        assert lines[0] == "before" and "\0" not in printed.read_text()
+        table = lines.index(next(line for line in lines if line.startswith("step,loss,")))
+        assert [line[:2] for line in lines[table + 1 : table + 4]] == ["0,", "1,", "2,"]
+        assert f"wrote {name}" in lines[table + 4 :]
+
+
+def test_what_is_no_file_can_be_written_without_a_folder_that_can(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["step", "bowl", "--steps", "3", "--quiet", "--csv"]
+    assert main([*words, "/dev/null"]) == 0  # with all that it imports
+    with as_nobody():
+        assert not os.access("/dev", os.W_OK)
+        assert main([*words, "/dev/null"]) == 0
+        assert main([*words, "/dev/stdout"]) == 0
+        capfd.readouterr()
+        assert main([*words, "/dev/walk.csv"]) == 2
+    assert capfd.readouterr().err == (
+        "error: cannot write /dev/walk.csv: name a file in a folder that you may write into.\n"
+    )
+    assert os.stat("/dev/null").st_rdev and not os.path.exists("/dev/walk.csv")
 
 
 def test_results_go_along_links_and_into_pipes_and_keep_their_mode(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import io
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from ..teach.plot.page import page
 from ..teach.plot.style import missing
+from ..whole_file import may_write
 from ..whole_file import write as write_file
 from .console import Console
 
@@ -72,8 +72,7 @@ def look_ahead(arguments: argparse.Namespace) -> None:
         for package in PACKAGES.get(kind, ()):
             if importlib.util.find_spec(package) is None:
                 raise missing({"PIL": "Pillow"}.get(package, package))
-        folder = Path(name).parent
-        if name != "-" and not (os.access(folder, os.W_OK) and folder.is_dir()):
+        if name != "-" and not may_write(Path(name)):
             raise OSError(f"cannot write {name}: name a file in a folder that you may write into.")
 
 

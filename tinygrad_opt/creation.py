@@ -61,7 +61,11 @@ def tensor(
 
 
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
-    """A tensor on the CPU that shares its memory with a NumPy array."""
+    """A tensor on the CPU that shares its memory with a NumPy array.
+
+    An optimizer that takes it over moves its values to where they lie beside the others; from then
+    on the array stays as it was.
+    """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy: a {type(array).__name__} is no NumPy array. Use tensor(...).")
     return Tensor(array)

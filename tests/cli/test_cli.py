@@ -23,6 +23,37 @@ pytestmark = pytest.mark.host
 QUICK = ["--epochs", "2", "--hidden", "8"]
 
 
+HARMLESS = [
+    "step bowl --optimizer adam --steps 3 --explain",
+    "train iris --epochs 2 --diagnose",
+    "race rosenbrock --optimizers sgd,adam --steps 20",
+    "lr iris --steps 20",
+    "schedule cosine(10)",
+    "gradcheck --example linear",
+    "graph",
+    "list optimizers",
+    "data verify",
+    "data path",
+]
+
+
+@pytest.mark.parametrize("words", HARMLESS)
+def test_no_file_and_no_network_without_being_asked(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: object) -> None:
+        raise AssertionError("the network was asked")
+
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setattr("socket.socket.connect", asked)
+    monkeypatch.setattr("socket.getaddrinfo", asked)
+    assert main(words.split()) == 0
+    assert list(home.iterdir()) == []
+
+
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
     code = main(words)
     printed = capsys.readouterr()

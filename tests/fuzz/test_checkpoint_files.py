@@ -380,6 +380,35 @@ def test_strange_values_in_any_place(saved: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "where, value",
+    [
+        (("optimizer", "state"), "x"),
+        (("optimizer", "state"), []),
+        (("optimizer", "step_count"), None),
+        (("optimizer", "step_count"), -1),
+        (("optimizer", "state", "weight", "step"), -1),
+        (("random_numbers",), None),
+    ],
+)
+def test_counts_and_states_that_are_none(
+    where: tuple[str, ...], value: Any, saved: Path, tmp_path: Path
+) -> None:
+    with np.load(saved) as file:
+        arrays = {name: file[name] for name in file.files if name not in ("meta.json", "sha256")}
+    with zipfile.ZipFile(saved) as file:
+        meta = json.loads(file.read("meta.json"))
+    inner = meta["parts"]
+    for key in where[:-1]:
+        inner = inner[key]
+    assert where[-1] in inner
+    inner[where[-1]] = value
+    other, path = Small(updates=1), forged(tmp_path / "strange.npz", arrays, json.dumps(meta))
+    before = other.bits()
+    assert isinstance(outcome(partial(tg.load, path, **other.parts)), Refused)
+    assert other.bits() == before
+
+
+@pytest.mark.parametrize(
     "weight",
     [
         np.zeros((2, 3), np.complex64),

@@ -118,7 +118,7 @@ def take_in(
     names = names_in(parts)
     steps = [(part, tree.pop(name)) for name, part in sorted(parts.items(), key=_is_read_from)]
     resumed = tree.pop(RANDOM, None) if RANDOM in tree else None
-    if resumed is not None and "optimizer" in parts:
+    if "optimizer" in parts:
         steps.append((random_numbers, resumed))
     _load_all(path, steps, names)
     return tree

@@ -72,6 +72,7 @@ def load_by_name(optimizer: Any, saved: Any, names: Names) -> None:
         _demand(isinstance(inner, list) and len(inner) == len(optimizer.optimizers), optimizer)
         for one, state in zip(optimizer.optimizers, inner):
             load_by_name(one, state, names)
+        _demand(_is_count(saved.get("step_count")), optimizer)
         optimizer.step_count = saved["step_count"]
         return
     if isinstance(optimizer, Wrapper):
@@ -87,6 +88,7 @@ def load_by_name(optimizer: Any, saved: Any, names: Names) -> None:
         load_by_name(inner, saved["optimizer"], names)  # again, for PyTorch's layout has no counts
         return
     _demand({"state", "param_groups"} <= saved.keys(), optimizer)
+    _demand(isinstance(saved["state"], dict) and _is_count(saved["step_count"]), optimizer)
     optimizer.load_state_dict(_numbered(optimizer, saved, names))
     optimizer.step_count = saved["step_count"]
 
@@ -145,6 +147,10 @@ def _called(optimizer: Any, names: Names) -> list[Any]:
 
 def _is_by_parameter(wrapper: Wrapper, name: str) -> bool:
     return name in wrapper.saved and isinstance(getattr(wrapper, name), dict)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and value >= 0
 
 
 def _demand(fits: bool, optimizer: Any) -> None:

@@ -179,7 +179,12 @@ def _entry(
                 )
             number = letter in rule.scalars
             state[letter] = plain(found) if number else each(lambda a: a.astype(p.dtype), found)
-    return int(plain(saved["step"])), state
+    count = int(plain(saved["step"]))
+    if count < 0:
+        raise ValueError(
+            f"{name}.load_state_dict: the step of {who} is {count}, and counts from 0."
+        )
+    return count, state
 
 
 def _shape(rule: Rule, letter: str, p: Tensor, options: dict[str, Any]) -> Any:

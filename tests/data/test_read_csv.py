@@ -87,6 +87,43 @@ def test_the_same_number_written_in_two_ways_is_one_class(csv):
     assert one.y.tolist() == [1, 1, 0, 0]
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("16777216", "16777217"),  # one float32
+        ("1234567", "1234568"),
+        ("9007199254740992", "9007199254740993"),  # one float64
+        ("0.1", "0.10000000000000000000000000000000000000000000000001"),
+        ("-340282346638528859811704183484516925440", "340282346638528859811704183484516925440"),
+        ("0", "1e-400"),
+    ],
+)
+def test_classes_are_told_apart_as_they_are_written(csv, labels):
+    rows = "".join(f"{i},{labels[i % 2]}\n" for i in range(12))
+    one = read_csv(csv("x,y\n" + rows), task="classification")
+    assert tuple(map(str.lower, one.class_names)) == labels
+    assert one.y.tolist() == [0, 1] * 6
+    if "." not in labels[0] and "e" not in labels[1]:
+        assert read_csv(csv("x,y\n" + rows)).class_names == labels
+
+
+def test_numbers_that_nearly_are_integers_are_no_classes(csv):
+    one = read_csv(csv("x,y\n" + "".join(f"{i},{16777216 + i % 2 / 2}\n" for i in range(12))))
+    assert one.task == "regression"
+
+
+def test_one_number_written_in_two_ways_is_nothing_to_learn(csv):
+    with pytest.raises(ValueError, match="it is '1' in every line; there is nothing to learn"):
+        read_csv(csv("x,y\n1,1\n2,1.0\n3,1\n4,1.0\n"))
+
+
+def test_a_number_with_an_underscore_is_text(csv):
+    with pytest.raises(ValueError, match=r"line 2, column 'a': '1_0' is not a number"):
+        read_csv(csv("a,y\n1_0,1.5\n2,2.5\n"))
+    assert read_csv(csv("x,y\n1,1_0\n2,10\n3,1_0\n")).class_names == ("10", "1_0")
+    assert read_csv(csv("1_0,2_0\n1,1.5\n2,2.5\n")).feature_names == ("1_0",)
+
+
 def test_the_task_can_be_said(csv):
     path = csv("x,y\n" + "".join(f"{i},{i % 3}\n" for i in range(12)))
     assert read_csv(path, task="regression").y.tolist() == [0, 1, 2] * 4
@@ -122,6 +159,7 @@ def test_a_missing_file(tmp_path):
         ("a,b,y\n1,2,0\n3,?,1\n", r"line 3, column 'b': '\?' is not a number\. Code it as one"),
         ("a,b,y\n1,2,0\n3,,1\n", r"line 3, column 'b': the cell is empty\. Fill it in or remove"),
         ("a,b,y\nnan,2,0\n3,4,1\n", r"line 2, column 'a': nan is no finite float32"),
+        ("a,b,y\n1,2,0\n3,1e-99999999999999999999,1\n", r"'b': '1e-99999999999999999999' is not a"),
         ("a,b,y\n1,2,0\n3,-inf,1\n", r"line 3, column 'b': -inf is no finite float32"),
         ("a,b,y\n1,2,0\n3,1e60,1\n", r"line 3, column 'b': 1e60 is no finite float32"),
         ("a,y\n1,0.5\n2,\n", r"line 3, column 'y': the cell is empty"),

@@ -6,7 +6,9 @@ import csv
 import dataclasses
 import io
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +25,8 @@ def read_csv(path: str | Path, target: str | int | None = None, task: str | None
 
     Separated by commas, semicolons or tabs. A first line without any number is the header; without
     a header columns are called "0", "1", ... The task is "classification" where the target is text
-    or has few different integers, else "regression", unless ``task`` says so. FileNotFoundError
+    or has few different integers, else "regression", unless ``task`` says so. Classes are told
+    apart as they are written, however long their numbers are; 1 and 1.0 are one. FileNotFoundError
     for a missing file; ValueError, with line and column, for what is not a full table of numbers.
     """
     if task not in (None, "classification", "regression"):
@@ -74,13 +77,12 @@ class _Table:
         return np.array(rows, np.float32)
 
     def _number(self, line: int, column: int, cell: str) -> float:
-        try:
-            number = float(cell)
-        except ValueError:
+        if not _is_number(cell):
             raise ValueError(
                 f"{self._place(line, column)}: {shortened(cell)} is not a number. Code it as one, "
                 "or remove the column or the line."
-            ) from None
+            )
+        number = float(cell)
         if not abs(number) <= LARGEST:
             raise ValueError(
                 f"{self._place(line, column)}: {cell[:40]} is no finite float32. Put a number "
@@ -92,7 +94,8 @@ class _Table:
         """Class numbers and the names of the classes; or float32 numbers and no names."""
         cells = [cells[column] for _, cells in self.lines]
         texts = [cell for cell in cells if not _is_number(cell)]
-        kinds = len(set(cells))
+        labels: list[Any] = cells if texts else [Decimal(cell) for cell in cells]
+        kinds = len(set(labels))
         where = f"read_csv: {self.path}, target {shortened(self.names[column])}"
         if kinds == 1:
             raise ValueError(
@@ -108,13 +111,13 @@ class _Table:
                     f"in {len(cells)} lines are no classes. Correct the text, choose another "
                     "target, or say task='classification'."
                 )
-            names, y = np.unique(cells, return_inverse=True)
-            return y.astype(np.int64), tuple(map(str, names))
-        values = self.numbers([column])[:, 0]
-        if task is None and not (few and repeated and (values == np.rint(values)).all()):
-            return values, ()
-        found, y = np.unique(values, return_inverse=True)
-        return y.astype(np.int64), tuple(f"{value:g}" for value in found)
+        else:
+            values = self.numbers([column])[:, 0]
+            if task is None and not (few and repeated and all(map(_is_whole, labels))):
+                return values, ()
+        classes = sorted(set(labels))
+        place = {label: i for i, label in enumerate(classes)}
+        return np.array([place[label] for label in labels], np.int64), tuple(map(_name, classes))
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
@@ -186,8 +189,18 @@ def _listed(names: list[str]) -> str:
 
 
 def _is_number(cell: str) -> bool:
+    """Whether it is one outside of Python, too, where nobody writes 1_0."""
     try:
-        float(cell)
-    except ValueError:
+        Decimal(cell), float(cell)
+    except (ValueError, InvalidOperation):
         return False
-    return True
+    return "_" not in cell
+
+
+def _is_whole(number: Decimal) -> bool:
+    return number == number.to_integral_value()
+
+
+def _name(label: str | Decimal) -> str:
+    """Of a class: as it is written, but 1 for 1.0."""
+    return f"{label:.0f}" if isinstance(label, Decimal) and _is_whole(label) else str(label)

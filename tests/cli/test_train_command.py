@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import warnings
 from collections.abc import Callable
@@ -192,6 +193,28 @@ def test_a_folder_that_is_in_use(capsys: pytest.CaptureFixture[str], tmp_path: P
     )
     code, _, err = run(capsys, *words, "--resume", "--lr", "0.5")
     assert code == 2 and "is of another run: lr was 0.02 and is 0.5." in err
+
+
+def test_another_target_and_other_data_are_another_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    table, folder = tmp_path / "mine.csv", tmp_path / "run"
+    rows = [f"{i % 5}.5,{i % 7}.5,{i % 3}.5\n" for i in range(30)]
+    table.write_text("a,b,c\n" + "".join(rows))
+    words = [str(table), *QUICK, "--checkpoint", str(folder), "--resume"]
+    assert run(capsys, *words)[0] == 0
+    assert run(capsys, *words, "--target", "c")[0] == 0
+    code, _, err = run(capsys, *words, "--target", "b")
+    assert code == 2
+    assert re.fullmatch(
+        r"error: .*step-00000002\.npz is of another run: target was 'c' and is 'b'; data was "
+        r"'sha256 \w{16}' and is 'sha256 \w{16}'\. Give what was given then, or another folder\.\n",
+        err,
+    )
+    table.write_text("a,b,c\n" + "".join(rows).replace("4.5", "4.6", 1))
+    code, _, err = run(capsys, *words)
+    assert code == 2
+    assert re.search(r"of another run: data was 'sha256 \w{16}' and is 'sha256 \w{16}'\. Give", err)
 
 
 def test_a_damaged_checkpoint_is_spoken_of(

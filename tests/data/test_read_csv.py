@@ -38,6 +38,7 @@ def test_text_in_the_last_column_makes_classes(csv):
 def test_the_target_can_be_another_column(csv, target):
     one = read_csv(csv("length,width,height\n1,2.5,0\n3,4.5,1\n"), target=target)
     assert one.feature_names == ("length", "height")
+    assert one.target_name == "width"
     assert one.task == "regression"
     assert one.y.dtype == np.float32
     assert one.y.tolist() == [2.5, 4.5]

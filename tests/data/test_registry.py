@@ -69,6 +69,13 @@ def _made(x=((1, 1), (2, 2), (3, 3)), y=(0, 1, 1), class_names=("a", "b")):
     return Dataset("mine", np.asarray(x), np.asarray(y), class_names)
 
 
+def test_a_fingerprint_tells_examples_apart():
+    one = _made().fingerprint
+    assert _made(np.array([(1, 1), (2, 2), (3, 3)], order="F")).fingerprint == one
+    others = [_made(((1, 1), (2, 2), (3, 4))), _made(y=(0, 1, 0)), _made(((1, 1, 2, 2),) * 3)]
+    assert one not in {other.fingerprint for other in others}
+
+
 def test_labels_have_to_be_class_numbers():
     with pytest.raises(TypeError, match=r"mine: labels are float64\. Give class numbers as int"):
         _made(y=[0.0, 1.0, 1.0])

@@ -79,7 +79,8 @@ class Recipe:
         self.batch = _batch(words.batch or default)
         at_least(0, "--l1", words.l1)
         at_least(0, "--l2", words.l2)
-        self.train, self.test = prepare(_dataset(words))
+        self.data = _dataset(words)
+        self.train, self.test = prepare(self.data)
         self.batches = DataLoader(self.train, batch_size=self.batch, seed=words.seed)
         manual_seed(words.seed)
         self.sizes = [self.train.n_features, *_hidden(words.hidden), self.train.n_outputs]
@@ -127,7 +128,9 @@ class Recipe:
         """What the record of the run should say about it."""
         known = ("noise", "dropout", "l1", "l2", "device", "seed")
         return {
-            "task": self.train.name,
+            "task": self.data.name,
+            "target": self.data.target_name,
+            "data": f"sha256 {self.data.fingerprint}",
             "sizes": self.sizes,
             "optimizer": self.rule,
             **self.options,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 from typing import Any
 
@@ -38,6 +39,7 @@ class Dataset:
     image_shape: tuple[int, int] | None = None
     divide_by: float | None = None
     published_test: int = 0
+    target_name: str = ""
 
     def __post_init__(self) -> None:
         check_examples(self.name, self.x, self.y)
@@ -86,6 +88,15 @@ class Dataset:
     def n_outputs(self) -> int:
         """How many numbers a network has to say about one example."""
         return self.n_classes or 1
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same examples, in every process: of SHA-256 over x and y, 16 digits."""
+        digest = hashlib.sha256()
+        for array in (self.x, self.y):
+            digest.update(f"{array.dtype.str} {array.shape}\n".encode())
+            digest.update(np.asarray(array, order="C").reshape(-1).view(np.uint8).data)
+        return digest.hexdigest()[:16]
 
     def part(self, rows: slice | Array) -> Dataset:
         """A data set of some examples: a slice, row numbers, or a truth for each example."""

@@ -37,9 +37,15 @@ def read_csv(path: str | Path, target: str | int | None = None, task: str | None
     features = [i for i in range(len(table.names)) if i != column]
     x = table.numbers(features)
     y, class_names = table.targets(column, task)
-    names = tuple(table.names[i] for i in features)
-    description = f"{table.names[column]} from {path.name}"
-    return Dataset(path.stem, x, y, class_names, names, description)
+    return Dataset(
+        path.stem,
+        x,
+        y,
+        class_names,
+        feature_names=tuple(table.names[i] for i in features),
+        description=f"{table.names[column]} from {path.name}",
+        target_name=table.names[column],
+    )
 
 
 @dataclasses.dataclass

@@ -74,7 +74,7 @@ def test_a_table_of_ones_own_is_a_task(capsys: pytest.CaptureFixture[str], tmp_p
     code, out, _ = run(capsys, str(path), "--optimizers", "adam", "--seeds", "2", *QUICK)
     assert code == 0
     exec(out.split("in Python:")[1].split("wrote")[0], {})
-    assert "adam wins" in capsys.readouterr().out
+    assert "adam runs alone" in capsys.readouterr().out
 
 
 def test_what_is_listed_twice_races_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,4 +163,20 @@ def test_an_interrupted_race_is_written_as_far_as_it_went(
     code, out, err = run(capsys, "bowl", *names, *QUICK, "--csv", str(path))
     assert (code, err) == (130, "Interrupted.\n")
     assert "adam" in out and f"wrote {path}" in out
-    assert {line.split(",")[0] for line in path.read_text().splitlines()[1:]} == {"sgd", "adam"}
+    assert "This race is not over: momentum has not finished." in out and "win" not in out
+    assert "race('bowl', ['sgd', 'adam']" in out
+    lines = path.read_text().splitlines()
+    assert {line.split(",")[0] for line in lines[1:-1]} == {"sgd", "adam"}
+    assert lines[-1] == "momentum,,,,,"
+
+
+def test_interrupted_before_anybody_has_finished(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*words: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(race, "race", interrupted)
+    code, out, err = run(capsys, "bowl", *QUICK)
+    assert (code, out) == (130, "")
+    assert err == "Interrupted. No optimizer had finished: there is nothing to show.\n"

@@ -299,7 +299,51 @@ def test_after_every_racer_there_is_a_race_so_far() -> None:
     )
     assert [(done, names) for done, names, _ in seen] == [(1, ["sgd"]), (2, ["sgd", "adam"])]
     assert seen[0][2].startswith("bowl: loss − minimum after 3 gradients.\ntarget: gradients until")
-    assert "optimizer  at lr 0.1" in seen[0][2] and "sgd wins" in seen[0][2]
+    assert "optimizer  at lr 0.1" in seen[0][2]
+
+
+@pytest.fixture(params=[1, 2])
+def unfinished(request: pytest.FixtureRequest) -> Race:
+    """A race of three that is interrupted when so many have finished."""
+    kept: list[Race] = []
+
+    def interrupt(done: int, so_far: Race) -> None:
+        if done == request.param:
+            kept.append(so_far)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        race("bowl", ["sgd", "adam", "lion"], tune=1, evaluations=3, on_racer=interrupt)
+    return kept[0]
+
+
+def test_a_race_that_is_not_over_says_who_is_missing_and_has_no_winner(unfinished: Race) -> None:
+    first, common, tuned, *_ = unfinished.verdict.splitlines()
+    assert "win" not in unfinished.verdict
+    if len(unfinished.racers) == 1:
+        assert first == "This race is not over: adam and lion have not finished."
+        assert common.startswith("With one rate for all, 0.1, sgd runs alone: loss − minimum ")
+    else:
+        assert first == "This race is not over: lion has not finished."
+        assert common.startswith("With one rate for all, 0.1, sgd leads: loss − minimum ")
+    assert tuned.startswith("With its own rate each, the best of 1, sgd ")
+
+
+def test_those_that_are_missing_stand_in_table_and_files(unfinished: Race) -> None:
+    missing = ["sgd", "adam", "lion"][len(unfinished.racers) :]
+    rows = {row.pop("optimizer"): row for row in unfinished.table()}
+    assert list(rows) == ["sgd", "adam", "lion"]
+    for name in missing:
+        assert rows[name].pop("lost") == "not run" and set(rows[name].values()) == {"–"}
+    assert json.loads(unfinished.to_json())["missing"] == unfinished.missing == missing
+    lines = unfinished.to_csv().splitlines()
+    assert lines[-len(missing) :] == [f"{name},,,,," for name in missing]
+
+
+def test_nobody_wins_a_race_alone() -> None:
+    found = race("bowl", ["sgd"], tune=1, evaluations=3)
+    assert found.missing == [] and "win" not in found.verdict
+    assert found.verdict.startswith("With one rate for all, 0.1, sgd runs alone: loss − minimum ")
 
 
 def test_what_makes_no_race_is_refused_in_a_sentence() -> None:

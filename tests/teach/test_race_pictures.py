@@ -43,6 +43,16 @@ def on_rosenbrock() -> Race:
     return race("rosenbrock", ["sgd", "momentum", "adam"], tune=3)
 
 
+def test_the_title_says_how_many_are_missing() -> None:
+    titles: list[str] = []
+
+    def look(done: int, so_far: Race) -> None:
+        titles.append(scene_of(so_far).title)
+
+    race("bowl", ["sgd", "adam"], tune=1, evaluations=3, on_racer=look)
+    assert titles == ["Race on bowl (1 of 2 optimizers)", "Race on bowl"]
+
+
 def test_both_columns_are_drawn_on_the_same_scales_with_named_axes(raced: Race) -> None:
     figure = race_figure(raced)
     axes = figure.axes

@@ -72,9 +72,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         except KeyboardInterrupt:
             code = 130
     if found is not None:
-        _report(found, _in_python(arguments, names, options), arguments, console)
+        ran = names[: len(found.racers)]
+        _report(found, _in_python(arguments, ran, options), arguments, console)
     if code:
-        console.note("Interrupted.")
+        why = "" if found is not None else " No optimizer had finished: there is nothing to show."
+        console.note(f"Interrupted.{why}")
     return code
 
 

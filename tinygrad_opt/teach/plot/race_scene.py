@@ -101,7 +101,9 @@ def scene_of(race: Race) -> Scene:
         _same_scale(row, race)
     for panel, column in zip(rows[0], COLUMNS, strict=True):
         panel.title = _title(race, column)
-    return Scene(f"Race on {race.task.name}", list(race.racers), rows, race.task.evaluations)
+    of = f" ({len(race.racers)} of {len(race.entered)} optimizers)" if race.missing else ""
+    title = f"Race on {race.task.name}{of}"
+    return Scene(title, list(race.racers), rows, race.task.evaluations)
 
 
 def _title(race: Race, column: Column) -> str:

@@ -74,7 +74,7 @@ def race(
     course = get_task(task, evaluations=evaluations, target=target, **task_options)
     rates = [float(rate) for rate in np.geomspace(*grid, tune)] if tune > 1 else []
     rates = sorted({lr, *(rate for rate in rates if not isclose(rate, lr))})
-    found = Race(course, lr, rates, seeds, seed)
+    found = Race(course, lr, rates, seeds, seed, list(makes))
     for done, (name, make) in enumerate(makes.items(), start=1):
         with undisturbed():
             found.racers[name] = _run(found, name, make)

@@ -127,8 +127,8 @@ class Racer:
 class Race:
     """What `race` found; printed, it is the table and the verdict.
 
-    ``racers``: name -> `Racer`, in the order of the list; ``lr`` the common rate,
-    ``rates`` those that each tried for its own.
+    ``entered``: the names of all; ``racers``: name -> `Racer` of those that have finished, in the
+    same order; ``lr`` the common rate, ``rates`` those that each tried for its own.
     """
 
     task: Task
@@ -136,7 +136,13 @@ class Race:
     rates: list[float]
     seeds: int
     seed: int
+    entered: list[str]
     racers: dict[str, Racer] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> list[str]:
+        """Those that have not finished: the race goes on, or was interrupted."""
+        return [name for name in self.entered if name not in self.racers]
 
     @property
     def ranked(self) -> bool:
@@ -186,7 +192,11 @@ class Race:
 
     def table(self) -> list[dict[str, str]]:
         """A row for each optimizer, with both columns, as text."""
-        return [self._row(name) for name in self.racers]
+        rows = [self._row(name) for name in self.racers]
+        return rows + [
+            dict.fromkeys(rows[0], "–") | {"optimizer": name, "lost": "not run"}
+            for name in self.missing
+        ]
 
     def _row(self, name: str) -> dict[str, str]:
         racer = self.racers[name]
@@ -251,6 +261,7 @@ class Race:
             "seeds": self.seeds,
             "seed": self.seed,
             "ranked": self.ranked,
+            "missing": self.missing,
             "racers": {name: self._racer(name) for name in self.racers},
             "verdict": self.verdict,
         }
@@ -278,13 +289,15 @@ class Race:
         return found
 
     def to_csv(self) -> str:
-        """The curves of all runs as a table with a header."""
+        """The curves of all runs as a table with a header; no numbers where one has no runs."""
         columns = ["optimizer", "column", "lr", "run", "evaluations", self.task.unit]
-        rows = [
+        rows: list[tuple[Any, ...]] = [
             (name, column, self.lr if column == "common" else racer.lr, run, int(done), float(left))
             for name, racer in self.racers.items()
             for column in COLUMNS
             for run, history in enumerate(racer.runs(column))
             for done, left in zip(*self.task.curve(history), strict=True)
         ]
+        shown = {name for name, *_ in rows}
+        rows += [(name, *[""] * 5) for name in self.entered if name not in shown]
         return table([dict(zip(columns, row, strict=True)) for row in rows], columns)

@@ -15,8 +15,20 @@ MANY = 7  # of more than these, a sentence names the extremes
 
 def verdict(race: Race) -> str:
     """A sentence a line."""
-    lines = [*_columns(race), *_difference(race), *_accuracies(race), *_cautions(race)]
+    lines = [
+        *_missing(race),
+        *_columns(race),
+        *_difference(race),
+        *_accuracies(race),
+        *_cautions(race),
+    ]
     return "\n".join(lines)
+
+
+def _missing(race: Race) -> Iterator[str]:
+    if race.missing:
+        has = "have" if len(race.missing) > 1 else "has"
+        yield f"This race is not over: {_list(race.missing)} {has} not finished."
 
 
 def _columns(race: Race) -> Iterator[str]:
@@ -36,8 +48,9 @@ def _setting(race: Race, column: Column) -> str:
 def _winner(race: Race, column: Column) -> str:
     ranks = race.ranks(column)
     first = [name for name, rank in ranks.items() if rank == 1]
+    verb = "lead" if race.missing else "win"
     if not first:
-        return "nobody wins"
+        return f"nobody {verb}s"
     standing = race.standing(first[0], column)
     how = f"{race.task.unit} {left(standing.final)} at the end"
     if not math.isinf(standing.arrival):
@@ -49,7 +62,9 @@ def _winner(race: Race, column: Column) -> str:
     if close:
         best = _list(first)
         return f"{_list(close)} are too close to call: their ranges overlap. {best}: {how}"
-    return f"{_list(first)} {_verb(first, 'win')}: {how}"
+    if len(race.racers) == 1:
+        return f"{first[0]} runs alone: {how}"
+    return f"{_list(first)} {_verb(first, verb)}: {how}"
 
 
 def _fallen(race: Race, column: Column) -> str:

@@ -295,9 +295,23 @@ def test_another_run(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("stopped_at", [8, 9])
+def test_fewer_passes_than_were_begun_are_refused(stopped_at: int, tmp_path: Path) -> None:
+    points, begun = tg.Checkpoints(tmp_path, every=1), -(-stopped_at // 4)
+    with pytest.raises(Killed):
+        train(checkpoints=points, killed_after=stopped_at)
+    with pytest.raises(ValueError, match=rf"fit: epochs is 1, and this run has begun pass {begun}"):
+        train(checkpoints=points, resume=True, epochs=1)
+    same(
+        train(checkpoints=points, resume=True, epochs=begun, killed_after=4 * begun - stopped_at),
+        train(epochs=begun),
+    )
+
+
 OTHERWISE: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"norms": True}, "norms was False and is True"),
     ({"norms": True}, {}, "norms was True and is False"),
+    ({"evaluations": 11}, {"evaluations": 12}, "evaluations was 11 and is 12"),
     ({}, {"snapshots": True}, "snapshots was False and is True"),
     ({"l1": 0.1, "l2": 0.5}, {}, "l1 was 0.1 and is 0.0; l2 was 0.5 and is 0.0"),
     (

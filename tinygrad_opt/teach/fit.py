@@ -66,8 +66,8 @@ def fit(
     With ``checkpoints`` all of this is saved as often as they say, at the end, and where the run is
     stopped; with ``resume`` it goes on from the newest, if there is one, and gives the same record
     as if it had never been interrupted, to the bit: the weights, optimizer, schedule, random
-    numbers and place in the data are those of that moment. Give what it was begun with, but for
-    ``epochs`` and ``evaluations``. ``stop()`` is asked after every update; True ends the run there.
+    numbers and place in the data are those of that moment. Give what it was begun with; ``epochs``
+    alone may be more. ``stop()`` is asked after every update; True ends the run there.
 
     ValueError for no epochs, no batches or negative penalties, and for a run to resume that was
     begun in another way; TypeError for what is no model, no batches, no optimizer or no
@@ -92,7 +92,7 @@ def fit(
     parts = {"train": train, "scheduler": scheduler}
     told: dict[str, Any] = {n: None if p is None else type(p).__name__ for n, p in parts.items()}
     told |= {"loss": recording.meta["loss"], "l1": l1, "l2": l2}
-    told |= {"norms": norms, "snapshots": snapshots}
+    told |= {"evaluations": evaluations, "norms": norms, "snapshots": snapshots}
     weights = [p for p in model.parameters() if p.ndim > 1]
     training = Training(
         model,

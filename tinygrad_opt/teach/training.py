@@ -191,6 +191,12 @@ class Training:
                 f"fit: this run was begun in another way: {'; '.join(differ)}. Give what was given "
                 "then, or another folder."
             )
+        begun = state["epoch"] - (not state["pass"]["sizes"])
+        if begun > (epochs := self.recording.meta["epochs"]):
+            raise ValueError(
+                f"fit: epochs is {epochs}, and this run has begun pass {begun}. Give that many, or "
+                "more."
+            )
         self.recording.load_state_dict(state["recording"])
         self.recording.meta["outputs"] = state["outputs"]
         self.found.load_state_dict(state["pass"])

@@ -1,13 +1,19 @@
-"""Files that are there whole or not at all, whatever happens while they are written."""
+"""Files that are there whole or not at all, whatever happens while they are written.
+
+Order: writing · reading.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import threading
 from pathlib import Path
 
 MOST_LINKS = 40  # one after another: as many as Linux follows
+
+# ---- writing ----------------------------------------------------------------------------------
 
 
 def write(path: Path, content: bytes) -> None:
@@ -27,16 +33,20 @@ def write(path: Path, content: bytes) -> None:
 
 def may_write(path: Path) -> bool:
     """Whether there is a place for `write`, and permission, as far as can be seen beforehand."""
-    place = _end_of_links(path)
-    if _is_open_file(place):
-        return place.exists()
-    if _is_file_or_new(place):
-        return place.parent.is_dir() and os.access(place.parent, os.W_OK)
-    return not place.is_dir() and os.access(path, os.W_OK)
+    try:
+        place = _end_of_links(path)
+        if _is_open_file(place):
+            return place.exists()
+        if _is_file_or_new(place):
+            return place.parent.is_dir() and os.access(place.parent, os.W_OK)
+        return not place.is_dir() and os.access(path, os.W_OK)
+    except OSError:
+        return False
 
 
 def _end_of_links(path: Path) -> Path:
     """Where links lead to; those in /proc stay, for they name what a process has open."""
+    _check_name(path)
     for _ in range(MOST_LINKS):
         path = Path(os.path.realpath(path.parent), path.name)
         if not path.is_symlink() or path.parts[1:2] == ("proc",):
@@ -59,6 +69,7 @@ def put(path: Path, content: bytes) -> None:
 
     OSError where that fails; then what was there before is untouched, and nothing is left beside.
     """
+    _check_name(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         with open(beside, "wb") as file:
@@ -82,3 +93,19 @@ def _keep_name(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+# ---- reading ----------------------------------------------------------------------------------
+
+
+def check_readable(path: Path) -> None:
+    """OSError for what need not have an end, a pipe or a device, and for what cannot be there."""
+    _check_name(path)
+    kind = path.stat().st_mode
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # who opens a folder is told so
+        raise OSError("it is no file but a pipe or a device")
+
+
+def _check_name(path: Path) -> None:
+    if "\0" in str(path):
+        raise OSError("no name can hold the character NUL")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -498,6 +499,29 @@ def test_no_such_folder(tmp_path: Path) -> None:
         tg.save(tmp_path / "none" / "run.npz", epoch=1)
     with pytest.raises(FileNotFoundError, match=r"cannot read .* Name a file that exists."):
         tg.load(tmp_path / "none.npz")
+
+
+def test_what_has_no_end_is_not_read(tmp_path: Path) -> None:
+    pipe, device = tmp_path / "pipe.npz", tmp_path / "device.npz"
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/zero")
+    for path in (pipe, device):
+        with pytest.raises(OSError) as caught:
+            tg.load(path)
+        assert str(caught.value) == (
+            f"load: cannot read {path}: it is no file but a pipe or a device. Name a file that "
+            "exists."
+        )
+    (tmp_path / "folder.npz").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"folder\.npz: Is a directory\. Name a file"):
+        tg.load(tmp_path / "folder.npz")
+
+
+def test_a_name_that_no_file_can_have() -> None:
+    with pytest.raises(OSError, match=r"load: cannot read .*: no name can hold the character NUL"):
+        tg.load("a\0.npz")
+    with pytest.raises(OSError, match=r"save: cannot write .*: no name can hold the character NUL"):
+        tg.save("a\0.npz", epoch=1)
 
 
 def test_weights_or_parts(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import struct
 
 import numpy as np
@@ -74,6 +75,23 @@ def test_a_damaged_archive_is_a_sentence(tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"images\.gz: damaged or incomplete"):
             read_idx(path)
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_what_cannot_be_read_is_a_sentence(tmp_path, ending):
+    pipe, device = tmp_path / f"pipe{ending}", tmp_path / f"device{ending}"
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/zero")
+    for path in (pipe, device):
+        with pytest.raises(OSError) as caught:
+            read_idx(path)
+        assert str(caught.value) == (
+            f"read_idx: {path} cannot be read: it is no file but a pipe or a device. Name a file."
+        )
+    with pytest.raises(OSError, match=r"cannot be read: no name can hold the character NUL\. Name"):
+        read_idx(f"a\0{ending}")
+    with pytest.raises(FileNotFoundError, match=r"cannot be read: No such file or directory\. Na"):
+        read_idx(tmp_path / f"none{ending}")
 
 
 # ---- four files in a folder -------------------------------------------------------------------

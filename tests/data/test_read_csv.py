@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -146,6 +148,20 @@ def test_what_was_read_can_be_trained_on(csv):
 def test_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"read_csv: there is no file .*nothing\.csv\."):
         read_csv(tmp_path / "nothing.csv")
+
+
+def test_what_has_no_end_is_not_read(tmp_path):
+    pipe, device = tmp_path / "pipe.csv", tmp_path / "device.csv"
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/zero")
+    for path in (pipe, device):
+        with pytest.raises(OSError) as caught:
+            read_csv(path)
+        assert str(caught.value) == (
+            f"read_csv: {path} cannot be read: it is no file but a pipe or a device. Name a file."
+        )
+    with pytest.raises(OSError, match=r"cannot be read: no name can hold the character NUL\. Name"):
+        read_csv("a\0.csv")
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,23 @@ def test_what_is_no_file_can_be_written_without_a_folder_that_can(
     assert os.stat("/dev/null").st_rdev and not os.path.exists("/dev/walk.csv")
 
 
+def test_a_folder_that_may_not_be_looked_into_is_no_place_for_results(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "link.csv").symlink_to("theirs/walk.csv")
+    words = ["step", "bowl", "--steps", "3", "--quiet", "--csv"]
+    assert main([*words, str(tmp_path / "link.csv")]) == 0  # with all that it imports
+    (tmp_path / "theirs").chmod(0)
+    for name in ("theirs/walk.csv", "link.csv", "a\0.csv"):
+        path = tmp_path / name
+        with as_nobody():
+            assert main([*words, str(path)]) == 2
+        assert capfd.readouterr().err == (
+            f"error: cannot write {path}: name a file in a folder that you may write into.\n"
+        )
+
+
 def test_results_go_along_links_and_into_pipes_and_keep_their_mode(tmp_path: Path) -> None:
     real, link = tmp_path / "real.csv", tmp_path / "link.csv"
     real.write_text("of last week")

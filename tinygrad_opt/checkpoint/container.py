@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ..whole_file import put
+from ..whole_file import check_readable, put
 from .tree import KINDS, Arrays
 
 TEXT, SUM = "meta.json", "sha256"  # beside the arrays, in both kinds of file
@@ -70,6 +70,7 @@ def read(path: Path) -> tuple[Arrays, str | None]:
     """
     reader = _kind(path)[1]
     try:
+        check_readable(path)
         content = path.read_bytes()
     except OSError as error:
         raise type(error)(

@@ -16,6 +16,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from ..whole_file import check_readable
 from .dataset import Array, Dataset
 from .download import MIRRORS, MNIST, cache_folder
 
@@ -50,10 +51,14 @@ def read_idx(path: str | Path) -> Array:
     path = Path(path)
     opened: Any = gzip.open if path.suffix == ".gz" else open
     try:
+        check_readable(path)
         with opened(path, "rb") as file:
             return _parse(file, path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{path}: damaged or incomplete ({error}). Fetch it again.") from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise type(error)(f"read_idx: {path} cannot be read: {reason}. Name a file.") from None
 
 
 def _parse(file: IO[bytes], path: Path) -> Array:

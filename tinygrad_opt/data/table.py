@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..names import shortened
+from ..whole_file import check_readable
 from .dataset import Array, Dataset
 
 MOST_CLASSES = 20  # different integers in a target that still count as classes
@@ -129,6 +130,7 @@ class _Table:
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
     """The lines that are not blank, all of the same length."""
     try:
+        check_readable(path)
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise FileNotFoundError(f"read_csv: there is no file {path}.") from None

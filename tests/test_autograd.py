@@ -553,6 +553,23 @@ def test_a_cotangent_of_another_shape_is_an_error() -> None:
         backward(leaf([1.0, 2.0]) * 1, [1.0, 2.0, 3.0])
 
 
+@pytest.mark.parametrize("earlier", [tg.zeros(2), tg.zeros(1, 2, 2), tg.zeros(()), 0.0])
+@pytest.mark.parametrize("inner", [False, True])
+def test_a_gradient_of_another_shape_is_not_added_to(earlier: object, inner: bool) -> None:
+    w = leaf([[1.0, 2.0], [3.0, 4.0]])
+    x = w * 1
+    x.retain_grad()
+    had = x if inner else w
+    had.grad, had.name = earlier, "w"
+    with pytest.raises(ValueError) as error:
+        x.sum().backward()
+    assert str(error.value) == (
+        f"backward: w has shape (2, 2), and its gradient from before {np.shape(earlier)}. "
+        "Set .grad to None, or to a tensor of its shape."
+    )
+    assert had.grad is earlier
+
+
 def test_grad_by_what_is_not_tracked_is_an_error() -> None:
     x = leaf(1.0)
     with pytest.raises(RuntimeError, match=r"input 1, shape \(2,\), does not require a gradient"):

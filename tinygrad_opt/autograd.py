@@ -16,7 +16,7 @@ import numpy as np
 
 from . import operation
 from .constants import ones
-from .homes import room_for
+from .homes import collect, room_for
 from .observer import Observer
 from .operation import (
     PICK,
@@ -274,7 +274,8 @@ def backward(y: Any, gradient: Any = None, create_graph: bool = False) -> None:
     """Add dy/dx to ``x.grad`` of every leaf x that y depends on and that requires a gradient.
 
     Raises RuntimeError where nothing requires a gradient, where y is not one number and no gradient
-    is given, and where a value that is needed was changed since the forward pass.
+    is given, and where a value that is needed was changed since the forward pass; ValueError where
+    the gradient that is there has another shape.
     """
     if create_graph and not operation.recording():
         return enable_grad()(backward)(y, gradient, create_graph)
@@ -291,8 +292,7 @@ def _backward(y: Any, gradient: Any, create_graph: bool) -> None:
     for leaf, g in at_home:
         leaf.grad = wrap(g, leaf.device)
     for leaf, g in arrived.items():
-        new = _finish(leaf, g, create_graph)
-        leaf.grad = new if leaf.grad is None else leaf.grad + new
+        collect(leaf, _finish(leaf, g, create_graph))
 
 
 def grad(

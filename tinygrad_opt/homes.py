@@ -1,7 +1,8 @@
-"""Where an optimizer wants gradients written: places in its buffer, which backward fills if free.
+"""Where gradients go: to those of earlier passes, or where an optimizer wants them written.
 
-A place is not free while somebody holds the gradient of an earlier pass, or a view of it: that one
-stays what it was. So references are counted.
+Its places, in its buffer, are filled by backward if they are free. A place is not free while
+somebody holds the gradient of an earlier pass, or a view of it: that one stays what it was. So
+references are counted.
 """
 
 from __future__ import annotations
@@ -40,3 +41,15 @@ def room_for(leaf: Any) -> Any:
     if home is None or home.view is not leaf._data or getrefcount(home.array) != FREE:
         return None  # its optimizer is gone, or it has other values, perhaps on another device
     return home.array
+
+
+def collect(x: Any, new: Any) -> None:
+    """Add a gradient of x to those of earlier backward passes, in ``x.grad``."""
+    if x.grad is not None:
+        if np.shape(x.grad) != new.shape:
+            raise ValueError(
+                f"backward: {x.name or 'the tensor'} has shape {new.shape}, and its gradient from "
+                f"before {np.shape(x.grad)}. Set .grad to None, or to a tensor of its shape."
+            )
+        new = x.grad + new
+    x.grad = new

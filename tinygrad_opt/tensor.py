@@ -21,6 +21,7 @@ import numpy as np
 from . import autograd, dlpack, ops
 from .arrays import as_array, check_float, raw_value
 from .device import Device, DeviceError
+from .homes import collect
 from .operation import IN_GRAPH, Variable, changed, connect, is_grad_enabled, show, there, wrap
 
 Method = Callable[..., "Tensor"]
@@ -301,7 +302,7 @@ class Tensor(Variable):
             def keep(g: Tensor) -> None:
                 tensor = me()
                 if tensor is not None:
-                    tensor.grad = g if tensor.grad is None else tensor.grad + g
+                    collect(tensor, g)
 
             self.register_hook(keep)
 

@@ -92,6 +92,22 @@ FORWARD: dict[str, tuple[Callable[[], Any], list[str]]] = {
         ],
     ),
     "0 / 0": (lambda: tg.zeros(1) / 0.0, ["divide makes NaN in 1 of 1 value,", "b is 0"]),
+    "integers over 0": (
+        lambda: tg.tensor([0, 1, 2]) / 0,
+        ["divide makes NaN in 1 and +infinity in 2", "a (3,) goes from 0 to 2; b is 0; a[0] is 0"],
+    ),
+    "over integers": (
+        lambda: 1.0 / tg.tensor([[2, 0]]),
+        ["a is 1; b (1, 2) goes from 0 to 2; b[0, 1] is 0"],
+    ),
+    "over truths": (
+        lambda: tg.tensor([3.0, 4.0]) / tg.tensor([True, False]),
+        ["b (2,) goes from 0 to 1; a[1] is 4; b[1] is 0"],
+    ),
+    "integers without a logarithm": (
+        lambda: tg.log(tg.tensor([1, -2])),
+        ["log makes NaN in 1 of 2", "x (2,) goes from -2 to 1; x[1] is -2"],
+    ),
     "a number over 0": (lambda: 1 / tg.zeros(2), ["divide makes +infinity in 2 of 2", "a is 1"]),
     "reciprocal": (lambda: tg.reciprocal(tg.zeros(2)), ["reciprocal makes +infinity"]),
     "exp": (
@@ -180,7 +196,12 @@ FORWARD: dict[str, tuple[Callable[[], Any], list[str]]] = {
     ),
     "an operation of one's own": (
         lambda: inverse_square(tg.tensor([0.0, 2.0])),
-        ["inverse_square makes +infinity in 1 of 2", "x[0] is 0"],
+        [
+            "inverse_square makes +infinity in 1 of 2",
+            "x[0] is 0. It divides by 0, takes the logarithm of 0, or leaves float32 above "
+            "3.4e+38: keep the first two away from 0, by a small ε, and scale large inputs, or "
+            "take float64.",
+        ],
     ),
     "one of several results": (
         lambda: sine_and_logarithm(tg.tensor([0.0, 2.0])),
@@ -288,7 +309,10 @@ BACKWARD: dict[str, tuple[Callable[[], Any], list[str]]] = {
     ),
     "an operation of one's own": (
         lambda: (inverse_square(leaf([1e10])) * 1e35).sum(),
-        ["the gradient of inverse_square for x has +infinity", "x[0] is 1e+10"],
+        [
+            "the gradient of inverse_square for x has +infinity",
+            "x[0] is 1e+10. It divides by 0, takes",
+        ],
     ),
     "one of several results": (
         lambda: sine_and_logarithm(leaf([1e-40, 1.0]))[1].sum(),

@@ -12,7 +12,7 @@ from ..autograd import _backward, _call_hooks, _sweep
 from ..operation import PICK, Variable, clone
 from ..places import Places, frames, line_of
 from ..profile import BACKWARD
-from .numbers import as_host, floats
+from .numbers import arrays, as_host, floats
 from .sentence import Input
 
 CALL = clone.__code__  # of all operations,
@@ -67,9 +67,9 @@ class Call:
                 self.is_between = self.is_between or self.node is None
 
     def add(self, name: str, x: Any, about: str = "", place: str = "") -> None:
-        """One more input, if it is of floats; a number is one where it stands as an argument."""
-        is_number = type(x) is float or (type(x) is int and place != "")
-        if is_number or next(floats(x), None) is not None:
+        """One more input, if it is of floats; other numbers where they stand as an argument."""
+        is_number = type(x) is float or (type(x) in (int, bool) and place != "")
+        if is_number or next((arrays if place else floats)(x), None) is not None:
             self.inputs.append(Input(name, as_host(x), about, place, is_number))
 
     def name_of(self, i: int) -> str:
@@ -105,6 +105,11 @@ class Call:
     def is_elementwise(self) -> bool:
         """Whether its inputs may meet one by one."""
         return self.file in ONE_BY_ONE
+
+    @property
+    def is_the_users(self) -> bool:
+        """Whether the user wrote it, so that nothing is known of what it computes."""
+        return self.file == ""
 
     @property
     def wanted(self) -> str:

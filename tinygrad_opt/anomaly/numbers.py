@@ -1,4 +1,4 @@
-"""The float arrays in what operations are given and give, and whether they are finite."""
+"""The arrays in what operations are given and give, and whether they are finite."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from ..device import Device
 from ..operation import Variable, there
 
 
-def floats(x: Any) -> Iterator[Any]:
-    """The raw float arrays in a tensor, an array, or several of them."""
+def arrays(x: Any) -> Iterator[Any]:
+    """The raw arrays in a tensor, an array, or several of them."""
     if isinstance(x, (tuple, list)):
         for one in x:
-            yield from floats(one)
+            yield from arrays(one)
     elif isinstance(x, Variable):
-        yield from floats(x.values if x.is_sparse else x._data)  # type: ignore[attr-defined]
-    elif getattr(getattr(x, "dtype", None), "kind", "") == "f":
+        yield x.values if x.is_sparse else x._data  # type: ignore[attr-defined]
+    elif hasattr(x, "dtype"):
         yield x
+
+
+def floats(x: Any) -> Iterator[Any]:
+    """The raw arrays of floats among them."""
+    return (array for array in arrays(x) if array.dtype.kind == "f")
 
 
 def is_finite(device: Device, x: Any) -> bool:
@@ -28,6 +33,6 @@ def is_finite(device: Device, x: Any) -> bool:
 
 
 def as_host(x: Any) -> np.ndarray[Any, Any]:
-    """The floats in it on the host: the first array of several."""
-    array = next(floats(x), x)
+    """The numbers in it on the host: the first array of several, of floats if there is one."""
+    array = next(floats(x), next(arrays(x), x))
     return np.asarray(Device.of(array).to_host(array) if hasattr(array, "get") else array)

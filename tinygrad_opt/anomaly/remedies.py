@@ -27,6 +27,10 @@ _MIXED = (
     "Infinity minus infinity, 0 times infinity and their quotient are NaN: choose with where, "
     "instead of multiplying by a mask."
 )
+_USERS = (
+    "It divides by 0, takes the logarithm of 0, or leaves {dtype} above {largest:.2g}: keep the "
+    "first two away from 0, by a small ε, and scale large inputs{wider}."
+)
 _UNDEFINED = "0/0 is NaN, and so is what lies outside of the domain of a function: clip its input."
 
 FORWARD = {
@@ -92,7 +96,13 @@ NOT_TAKEN = (
 )
 
 
-def remedy(name: str, values: Any, from_infinite: bool = False, backward: bool = False) -> str:
+def remedy(
+    name: str,
+    values: Any,
+    from_infinite: bool = False,
+    backward: bool = False,
+    is_the_users: bool = False,
+) -> str:
     """What to do where this operation, or its gradient, gives these values."""
     is_nan = bool(np.isnan(values).any())
     table = BACKWARD if backward else FORWARD
@@ -100,7 +110,7 @@ def remedy(name: str, values: Any, from_infinite: bool = False, backward: bool =
     if from_infinite and is_nan and text is not _MASKED:
         text = _MIXED
     if text is None:
-        text = _UNDEFINED if is_nan else _OVERFLOW
+        text = _UNDEFINED if is_nan else _USERS if is_the_users else _OVERFLOW
     largest = float(np.finfo(values.dtype).max)
     wider = {"float16": ", or take float32", "float32": ", or take float64"}
     return text.format(

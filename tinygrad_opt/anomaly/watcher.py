@@ -98,7 +98,7 @@ class Watcher(Observer):
             f"{place(call.line)}{call.name}{call.within} makes {kinds(values, not finite)}, "
             f"{OF[finite]}. {call.about_lines}"
             f"{told(call.inputs, values, call.is_elementwise)}"
-            f"{remedies.remedy(call.name, values, not finite)}"
+            f"{remedies.remedy(call.name, values, not finite, is_the_users=call.is_the_users)}"
         )
 
     def judge_loss(self, y: Any, gradient: Any) -> None:
@@ -148,7 +148,7 @@ def judge_gradient(call: Call, values: Any) -> NoReturn:
         f"{where}the gradient of {call.name}{call.wanted} has {kinds(values)}, "
         f"{OF[finite]}. {call.about_lines}"
         f"{told([*call.arriving, *call.inputs], values, call.is_elementwise)}"
-        f"{remedies.remedy(call.name, values, not finite, backward=True)}"
+        f"{remedies.remedy(call.name, values, not finite, True, call.is_the_users)}"
         f"{remedies.NOT_TAKEN if zero else ''}"
     )
 

@@ -163,7 +163,19 @@ FORWARD: dict[str, tuple[Callable[[], Any], list[str]]] = {
     ),
     "a variance of one value": (
         lambda: tg.ones(1).var(correction=1),
-        ["NaN comes into divide with b, its argument 1: NaN", "wants more values"],
+        [": var makes NaN, by divide. One value has no spread: give several, or correction=0."],
+    ),
+    "weights that are all 0": (
+        lambda: F.cross_entropy(tg.ones(1, 2), tg.tensor([0]), weight=tg.zeros(2)),
+        [": cross_entropy makes NaN, by where. There is no mean where every label is ignored, has"],
+    ),
+    "a layer's function with a number that is NaN": (
+        lambda: nn.CrossEntropyLoss(weight=tg.zeros(2))(tg.ones(1, 2), tg.tensor([0])),
+        [": cross_entropy makes NaN, by where."],
+    ),
+    "a number that is NaN": (
+        lambda: nan * tg.ones(2),
+        ["NaN comes into multiply with a, its argument 0: NaN. No", "computes that number."],
     ),
     "a spread of one value": (lambda: tg.ones(1).std(correction=1), ["std makes NaN", "no spread"]),
     "a row that is masked": (

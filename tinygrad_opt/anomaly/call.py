@@ -33,6 +33,7 @@ class Call:
     node: Any = None  # whose derivative it is, or is part of
     outputs: Sequence[Any] = ()  # where the backward pass began, and with which gradients
     caller: str | None = None
+    function = ""  # of this package, that called the operation
     is_between = False  # it adds or copies gradients, which are judged where they go
 
     def __init__(self, kernel: Any, given: Any, params: dict[str, Any], places: Places) -> None:
@@ -65,6 +66,8 @@ class Call:
                 self.node = node[2][0] if node[1] is PICK else node
             elif frame.f_code in BETWEEN:
                 self.is_between = self.is_between or self.node is None
+            elif self.op is not None and frame.f_code.co_name[0] not in "_<":
+                self.function = self.function or frame.f_code.co_name
 
     def add(self, name: str, x: Any, about: str = "", place: str = "") -> None:
         """One more input, if it is of floats; other numbers where they stand as an argument."""

@@ -15,6 +15,7 @@ _EXP = (
     "It leaves {dtype} above {limit:.4g}: log_softmax, logsumexp, softplus and cross_entropy with "
     "raw scores need no such number; or clip x."
 )
+_SPREAD = "One value has no spread: give several, or correction=0."
 _ANGLE = "It is defined from −1 to 1: clip(x, -1, 1)."
 _MASKED = (
     "A row that is −infinity as a whole has no softmax: leave such rows out, or one entry in them."
@@ -49,9 +50,10 @@ FORWARD = {
     "arcsin": _ANGLE,
     "arccos": _ANGLE,
     "mean": "There is no mean of no values, and the sum of very large ones is infinite.",
-    "std": "One value has no spread: give several, or correction=0.",
-    "cross_entropy": "There is no mean where every label is ignored, or none is there; on a GPU "
-    "labels that are no classes give NaN as well.",
+    "std": _SPREAD,
+    "var": _SPREAD,
+    "cross_entropy": "There is no mean where every label is ignored, has weight 0, or none is "
+    "there; on a GPU labels that are no classes give NaN as well.",
     "binary_cross_entropy": "It wants probabilities from 0 to 1: take a sigmoid first, or "
     "binary_cross_entropy_with_logits.",
     "softmax": _MASKED,
@@ -75,9 +77,7 @@ CAME_IN = (
     "It was in the data, or was written there without an operation, or before the block: "
     "isfinite() shows where, and where(isnan(x), 0, x) fills gaps."
 )
-NUMBER = (
-    "Look at what computes that number; a variance, for one, wants more values than its correction."
-)
+NUMBER = "Look at what computes that number."
 MADE_BEFORE = "The forward pass was not seen: begin detect_anomaly() before it."
 LOSS = "Begin detect_anomaly() before the forward pass, and look for infinities in the data."
 SUM = (

@@ -85,6 +85,11 @@ class Watcher(Observer):
         if is_nan and source is not None:
             if call.moves:
                 return  # what moves numbers about computes nothing
+            if call.function and not source.is_array:
+                raise AnomalyError(
+                    f"{place(call.line)}{call.function} makes NaN, by {call.name}. "
+                    f"{remedies.remedy(call.function, values)}"
+                )
             raise AnomalyError(
                 f"{place(call.line)}NaN comes into {call.name} with {source.position}: "
                 f"{kinds(source.value)}{first_at(source.value)}. No operation seen here made it. "

@@ -914,6 +914,24 @@ def test_a_block_in_a_captured_step_is_refused() -> None:
         step(tg.ones(2))
 
 
+def test_what_another_thread_has_recorded_has_no_line() -> None:
+    x, found = leaf([0.0, 1.0]), []
+
+    def work() -> None:
+        found.append(tg.sqrt(x))
+
+    def act() -> None:
+        loss = (x * 2).sum()
+        other = threading.Thread(target=work)
+        other.start()
+        other.join()
+        (loss + found[0].sum()).backward()
+
+    text = caught(act)
+    assert text.startswith("the gradient of sqrt for x has +infinity in 1 of 2 values"), text
+    assert f"The forward call was not seen; the backward pass began at {line(act, 5)}." in text
+
+
 def test_a_program_whose_folder_is_named_like_the_package() -> None:
     path = places.PACKAGE.rstrip("/\\") + "_mine/train.py"
     scope = {"tg": tg}

@@ -24,7 +24,7 @@ Function = Callable[..., Any]
 class Observer:
     """Stands for an array module; whatever is asked of it that it does not know, is the module's.
 
-    A subclass says what to do with `operation`, `backward`, `step` and `constant`.
+    A subclass says what to do with `operation`, `recorded`, `backward`, `step` and `constant`.
     """
 
     replays = True  # whether captured steps may be replayed, of whose operations it sees nothing
@@ -38,6 +38,11 @@ class Observer:
     def operation(self, kernel: Any, *inputs: Any, **params: Any) -> Any:
         """Run a `Kernel`: the value of an operation (`kernel.name`) or one of its derivatives."""
         return kernel(self.xp, *inputs, **params)
+
+    def recorded(self, node: Any) -> None:
+        """See the node that an operation has left in the graph, after it was run."""
+        if isinstance(self.xp, Observer):
+            self.xp.recorded(node)
 
     def step(self, function: Function, *args: Any) -> Any:
         """Run what works on parameters behind the back of operations: a step of an optimizer."""

@@ -21,6 +21,7 @@ import numpy as np
 from .device import DeviceError, out_of_memory
 from .kernels import Kernel
 from .locks import Lock
+from .observer import Observer
 
 FLOAT32 = np.dtype(np.float32)
 _tick = itertools.count(1).__next__  # one clock for nodes and for changes: newer is larger
@@ -266,6 +267,8 @@ def _function(op: Op) -> Callable[..., Any]:
         if wants & (wants - 1) and recording():
             made = node(wants, origins, arrays, y if saved is None else saved, params)
             if made is not None:
+                if device.xp is not np:
+                    _show_node(device.xp, made)
                 out._node, out._requires_grad = made, True
                 return out
         if y.base is not None:
@@ -379,7 +382,14 @@ def _several(ys: Any, device: Any, node: Any) -> tuple[Any, ...]:
     """The results of an operation with several outputs, which its derivatives see together."""
     if not node:
         return tuple(wrap(y, device) for y in ys)
+    _show_node(device.xp, node)
     return pick_each(ys, device, (*node[:4], ys, *node[5:]))
+
+
+def _show_node(xp: Any, node: Any) -> None:
+    """To whoever observes what this thread does."""
+    if isinstance(xp, Observer):
+        xp.recorded(node)
 
 
 def there(device: Any, function: Callable[..., Any], *args: Any) -> Any:

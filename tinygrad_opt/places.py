@@ -15,21 +15,21 @@ import contextlib
 import functools
 import os
 import sys
-from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from . import operation
 from .device import Device, default_device
 from .observer import Observer
+from .operation import PICK
 
 PACKAGE = os.path.join(Path(__file__).resolve().parent, "")  # each with a slash at its end
 COMMANDS = os.path.join(PACKAGE, "cli", "")  # behind the command line there is no user's program
 EXAMPLES = os.path.join(PACKAGE, "teach", "examples.py")  # written as a user would
 BETWEEN = (contextlib.__file__, functools.__file__, "<frozen runpy>")  # decorators, and python -m
-KEPT = 2**18  # lines, after which the older half is forgotten: a program may run for days
+KEPT = 2**18  # nodes, after which the older half is forgotten: a program may run for days
 
 # ---- the way to the user ----------------------------------------------------------------------
 
@@ -70,15 +70,13 @@ def user_line() -> str | None:
 
 
 class Places:
-    """While it is open, every operation notes the line outside this package that asked for it.
+    """While it is open, the line outside this package is noted at which this thread makes a node.
 
-    Nodes are numbered by one clock, and so are the notes: a node belongs to the latest note before
-    it. Without it, nothing is noted and nothing costs time.
+    Without it, nothing is noted and nothing costs time.
     """
 
     def __init__(self) -> None:
-        self.times: list[int] = []
-        self.lines: list[str | None] = []
+        self.lines: dict[int, str | None] = {}  # by the number of a node
         self._open = ExitStack()
 
     def __enter__(self) -> Places:
@@ -91,31 +89,27 @@ class Places:
     def __exit__(self, *error: object) -> None:
         self._open.close()
 
-    def note(self) -> None:
-        """Remember where the program is, if it has moved on."""
-        line = user_line()
-        if self.lines and self.lines[-1] == line:
-            return
-        self.times.append(operation._tick())
-        self.lines.append(line)
+    def note(self, node: Any) -> None:
+        """Remember where the program is that has made this node."""
+        self.lines[node[0]] = user_line()
         if len(self.lines) > KEPT:
-            del self.times[: KEPT // 2], self.lines[: KEPT // 2]
+            for number in list(islice(self.lines, KEPT // 2)):
+                del self.lines[number]
 
     def of(self, node: Any) -> str | None:
         """The file and line that made a node, "train.py:12"; None where nobody looked."""
-        latest = bisect_left(self.times, -node[0]) - 1
-        return self.lines[latest] if latest >= 0 else None
+        whole = node[2][0] if node[1] is PICK else node
+        return self.lines.get(whole[0])
 
 
 class _Notes(Observer):
-    """Stands before a device and notes where each operation was called."""
+    """Stands before a device and notes where each node was made."""
 
     def __init__(self, device: Device, places: Places) -> None:
         super().__init__(device)
         self.places = places
 
-    def operation(self, kernel: Any, *inputs: Any, **params: Any) -> Any:
-        """Note the line, and run what was asked for."""
-        if not kernel.name.endswith(" backward"):
-            self.places.note()
-        return super().operation(kernel, *inputs, **params)
+    def recorded(self, node: Any) -> None:
+        """Note its line."""
+        self.places.note(node)
+        super().recorded(node)

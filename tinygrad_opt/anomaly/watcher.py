@@ -12,7 +12,7 @@ import numpy as np
 
 from ..device import Device
 from ..observer import Function, Observer
-from ..operation import Variable, recording
+from ..operation import Variable
 from ..places import Places, user_line
 from ..profile import BACKWARD
 from . import remedies
@@ -37,8 +37,6 @@ class Watcher(Observer):
     def operation(self, kernel: Any, *inputs: Any, **params: Any) -> Any:
         """Run it, and judge what it gave."""
         back = kernel.name.endswith(BACKWARD)
-        if not back and recording():
-            self.places.note()
         result = super().operation(kernel, *inputs, **params)
         for i, one in enumerate(result if type(result) is tuple else (result,)):
             if not is_finite(self.device, one):
@@ -48,6 +46,11 @@ class Watcher(Observer):
                 elif not call.is_between and (i == 0 or not call.is_fused):
                     self.judge(call, as_host(one))
         return result
+
+    def recorded(self, node: Any) -> None:
+        """Note its line."""
+        self.places.note(node)
+        super().recorded(node)
 
     def backward(self, function: Function, *args: Any) -> None:
         """Run a backward pass, and judge what it begins with and what leaves have then."""

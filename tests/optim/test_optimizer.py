@@ -304,6 +304,9 @@ def test_an_eps_that_vanishes_in_half_precision_is_warned_of() -> None:
 
 
 def test_flags_stay_in_the_groups_as_pytorch_keeps_them() -> None:
+    usual = Adam([parameter(1.0)]).param_groups[0]
+    assert not any(usual[flag] for flag in ("maximize", "capturable", "differentiable"))
+    assert usual["foreach"] is usual["fused"] is None
     group = Adam([parameter(1.0)], foreach=False, fused=True, capturable=True).param_groups[0]
     assert (group["foreach"], group["fused"], group["capturable"]) == (False, True, True)
     assert "engine" not in group

@@ -82,6 +82,12 @@ def test_newtons_first_steps_down_rosenbrocks_valley_are_the_known_ones() -> Non
     np.testing.assert_allclose(last, [1, 1], atol=1e-12)
 
 
+def test_a_step_that_gains_less_than_its_slope_promises_is_halved() -> None:
+    """From 1 the full step down √(1 + x²) leads to −1, where the loss is the same."""
+    (place,) = descend(Newton, lambda x: (1 + x * x).sqrt().sum(), [1.0], steps=1, **EXACT)
+    assert place == pytest.approx(0, abs=1e-12)
+
+
 def test_newton_leaves_a_saddle_point_that_the_full_step_runs_into() -> None:
     def saddle(x: Tensor) -> Tensor:
         return x[0] ** 2 - x[1] ** 2 + x[1] ** 4

@@ -217,6 +217,30 @@ def test_another_target_and_other_data_are_another_run(
     assert re.search(r"of another run: data was 'sha256 \w{16}' and is 'sha256 \w{16}'\. Give", err)
 
 
+def test_a_run_goes_on_for_more_epochs_and_not_for_fewer_than_it_has(
+    capsys: pytest.CaptureFixture[str], ctrl_c_at: Callable[..., None], tmp_path: Path
+) -> None:
+    def go_on(*words: str) -> tuple[int, str, str]:
+        return run(capsys, "iris", "--checkpoint", folder, "--resume", *words)
+
+    folder = str(tmp_path)
+    assert go_on("--schedule", "constant", "--epochs", "2")[0] == 0
+    ctrl_c_at(9)  # the first one of the third epoch
+    assert go_on("--schedule", "constant", "--epochs", "3")[0] == 130
+    ctrl_c_at()
+    before = sorted(tmp_path.iterdir())
+    assert go_on("--schedule", "constant", "--epochs", "2") == (
+        2,
+        "",
+        f"error: --epochs is 2, and the run in {folder} is in epoch 3 already. Give --epochs 3 or "
+        "more, or another folder.\n",
+    )
+    assert sorted(tmp_path.iterdir()) == before
+    assert go_on("--schedule", "constant", "--epochs", "3")[0] == 0
+    code, out, err = go_on("--epochs", "1")
+    assert (code, out) == (2, "") and "schedule was 'constant()' and is 'cosine(4)'." in err
+
+
 def test_a_damaged_checkpoint_is_spoken_of(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -235,6 +259,8 @@ def test_a_damaged_checkpoint_is_spoken_of(
     [
         (["--resume"], "--resume goes with --checkpoint DIR, the folder to save in."),
         (["--every", "3"], "--every goes with --checkpoint DIR"),
+        (["--keep", "0"], "--keep goes with --checkpoint DIR"),
+        (["--checkpoint", ""], "--checkpoint is ''; name a folder to save in."),
         (["--checkpoint", "run", "--penalties"], "--checkpoint saves one training."),
         (["--checkpoint", "run", "--every", "0"], "both count from 1"),
         (["--checkpoint", "run", "--keep", "0"], "both count from 1"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import warnings
 from dataclasses import asdict, dataclass
 
 from ..checkpoint import Checkpoints
@@ -66,7 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--checkpoint", metavar="DIR", help="save all of the run there, to go on after Ctrl-C")
     add("--every", type=int, metavar="N", help="updates between checkpoints (a pass)")
     add("--keep", type=int, metavar="K", help="checkpoints to keep, the newest (3)")
-    add("--resume", action="store_true", help="go on from the newest checkpoint, to the bit")
+    longer = "more --epochs need a --schedule that does not end with them, such as constant"
+    resume = f"go on from the newest checkpoint, to the bit; {longer}"
+    add("--resume", action="store_true", help=resume)
     add_files(parser, "csv", "png", "html")
 
 
@@ -79,9 +82,12 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         raise ValueError(
             "--penalties trains many times; --diagnose, --lint, --profile look at one."
         )
+    if arguments.checkpoint == "":
+        raise ValueError("--checkpoint is ''; name a folder to save in.")
     if arguments.checkpoint is None:
         for flag in ("every", "keep", "resume"):
-            if getattr(arguments, flag):
+            value = getattr(arguments, flag)
+            if value is not None and value is not False:
                 raise ValueError(f"--{flag} goes with --checkpoint DIR, the folder to save in.")
     elif arguments.penalties:
         raise ValueError("--penalties trains many times; --checkpoint saves one training.")
@@ -95,10 +101,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 def _run(arguments: argparse.Namespace, console: Console) -> int:
     recipe = Recipe(arguments)
+    checkpoints = _checkpoints(recipe, arguments)
     if not arguments.quiet:
         x, _ = recipe.train[: recipe.batches.batch_size]
         console.line(f"{recipe}\n\n{summary(recipe.model, x)}\n")
-    outcome = _train(recipe, arguments, console)
+    outcome = _train(recipe, arguments, console, checkpoints)
     code = _in_python(recipe, arguments)
     if console.as_json:
         console.document(_document(recipe, outcome, code))
@@ -117,7 +124,12 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     return int(outcome.history.status in ("nan", "diverged"))
 
 
-def _train(recipe: Recipe, arguments: argparse.Namespace, console: Console) -> Outcome:
+def _train(
+    recipe: Recipe,
+    arguments: argparse.Namespace,
+    console: Console,
+    checkpoints: Checkpoints | None,
+) -> Outcome:
     """Train, and look at what came of it; what there is, where somebody interrupts."""
     train, test = (DataLoader(part, batch_size=None) for part in (recipe.train, recipe.test))
     with contextlib.ExitStack() as around:
@@ -141,7 +153,7 @@ def _train(recipe: Recipe, arguments: argparse.Namespace, console: Console) -> O
             norms=arguments.diagnose,
             on_epoch=show,
             stop=stop,
-            checkpoints=_checkpoints(recipe, arguments),
+            checkpoints=checkpoints,
             resume=arguments.resume,
         )
     interrupted = "stopped" in history.meta
@@ -153,12 +165,26 @@ def _train(recipe: Recipe, arguments: argparse.Namespace, console: Console) -> O
 
 
 def _checkpoints(recipe: Recipe, arguments: argparse.Namespace) -> Checkpoints | None:
-    """The folder for this run; another number of epochs is no other run."""
+    """The folder for this run, which may become longer; ValueError where it is longer already.
+
+    Where the schedule ends with the epochs, as cosine does, another number of them is another run.
+    """
     if arguments.checkpoint is None:
         return None
     about = {key: value for key, value in recipe.meta().items() if key not in ("epochs", "device")}
     keep = 3 if arguments.keep is None else arguments.keep
-    return Checkpoints(arguments.checkpoint, arguments.every, keep, about)
+    checkpoints = Checkpoints(arguments.checkpoint, arguments.every, keep, about)
+    if arguments.resume:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # `fit` speaks of what is damaged
+            found = checkpoints.load()
+        done = 0 if found is None else -(-len(found["run"]["spent"]) // len(recipe.batches))
+        if done > recipe.epochs:
+            raise ValueError(
+                f"--epochs is {recipe.epochs}, and the run in {arguments.checkpoint} is in epoch "
+                f"{done} already. Give --epochs {done} or more, or another folder."
+            )
+    return checkpoints
 
 
 # ---- in words ---------------------------------------------------------------------------------

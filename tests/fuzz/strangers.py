@@ -15,7 +15,11 @@ BARE = ("Traceback", "object at 0x", "list index", "codec can't", "not subscript
 
 
 def bounded(examples: int) -> settings:
-    """So many examples, the same ones in every run, and nothing written."""
+    """So many examples, drawn without chance, and nothing written.
+
+    Hypothesis also draws constants that it finds in the modules that are loaded: the examples are
+    the same ones only where the tests that ran before are.
+    """
     return settings(
         max_examples=examples,
         derandomize=True,

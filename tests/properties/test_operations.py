@@ -36,7 +36,7 @@ H = 1e-5
 
 
 def drawn(examples: int) -> Any:
-    """So many calls, the same ones in every run."""
+    """So many calls, drawn without chance."""
     quiet = [HealthCheck.filter_too_much, HealthCheck.too_slow]
     return settings(
         max_examples=examples,

@@ -326,7 +326,8 @@ def test_something_else_than_a_state_is_refused() -> None:
         ("ExponentialLR", "StepLR", "lacks step_size"),
         ("CosineAnnealingLR", "ReduceLROnPlateau", "has T_max, eta_min"),
         ("ReduceLROnPlateau", "StepLR", "has cooldown, eps, factor, mode, patience, threshold"),
-        ("SequentialLR", "StepLR", "lacks gamma, step_size"),
+        ("SequentialLR", "StepLR", "has _schedulers"),
+        ("SequentialLR", "PolynomialLR", "has _schedulers"),
     ],
 )
 def test_the_state_of_another_scheduler_is_refused(saved: str, built: str, told: str) -> None:

@@ -349,6 +349,10 @@ def test_wrong_use(tmp_path: Path) -> None:
         tg.Checkpoints(tmp_path, every=0)
     with pytest.raises(ValueError, match=r"keep 0; both count from 1"):
         tg.Checkpoints(tmp_path, keep=0)
+    with pytest.raises(ValueError, match=r"^Checkpoints: every '5' and keep 1.5; both count"):
+        tg.Checkpoints(tmp_path, every="5", keep=1.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"kind is 'pt'; there are 'npz' and 'safetensors'\."):
+        tg.Checkpoints(tmp_path, kind="pt")
     with pytest.raises(ValueError, match=r"^fit: resume from where\? Give checkpoints=Check"):
         train(resume=True)
     (tmp_path / "file").write_text("")

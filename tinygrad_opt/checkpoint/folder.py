@@ -23,8 +23,8 @@ class Checkpoints:
     One is due after every ``every`` updates or, with None, where the one who trains thinks best,
     which for `fit` is after every pass; the newest ``keep`` stay. ``about`` is plain data that says
     what the run is: a checkpoint that says something else is not taken, unless nothing is said
-    here. ``kind`` is "npz" or
-    "safetensors". ValueError for counts below 1, OSError for a folder that cannot be.
+    here. ``kind`` is "npz" or "safetensors". ValueError for counts below 1 and other kinds, OSError
+    for a folder that cannot be.
     """
 
     def __init__(
@@ -35,10 +35,14 @@ class Checkpoints:
         about: Mapping[str, Any] | None = None,
         kind: str = "npz",
     ) -> None:
-        if (every is not None and every < 1) or keep < 1:
+        counts = [keep] if every is None else [every, keep]
+        if not all(isinstance(count, int) and count >= 1 for count in counts):
             raise ValueError(
-                f"Checkpoints: every {every} and keep {keep}; both count from 1, or every is None."
+                f"Checkpoints: every {every!r} and keep {keep!r}; both count from 1, or every is "
+                "None."
             )
+        if kind not in ("npz", "safetensors"):
+            raise ValueError(f"Checkpoints: kind is {kind!r}; there are 'npz' and 'safetensors'.")
         self.folder, self.every, self.keep, self.kind = Path(folder), every, keep, kind
         self.about = dict(about or {})
         self._damaged: set[Path] = set()  # passed over by `load`

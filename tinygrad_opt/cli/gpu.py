@@ -126,7 +126,7 @@ def _device(device: Device) -> Iterator[Row]:
                 raise ArithmeticError(f"it gives {result.ravel().tolist()}, not eights")
             works.append(what)
         except Exception as error:
-            yield [f"{device}: {what}", FAILS, f"{_text(error)} {advice}"]
+            yield [f"{device}: {what}", FAILS, f"{_text(error)} {advice.format(_wheel())}"]
     yield [f"{device}: works", f"{len(works)} of {len(TRIES)}", ", ".join(works) or "nothing"]
 
 
@@ -149,7 +149,7 @@ def _wheel() -> str:
     return "cupy-cuda12x" if found == {"cupy-cuda12x"} else "cupy-cuda13x"
 
 
-LIBRARIES = f'CuPy\'s extra [ctk] brings the libraries of CUDA: pip install "{_wheel()}[ctk]"'
+LIBRARIES = 'CuPy\'s extra [ctk] brings the libraries of CUDA: pip install "{}[ctk]"'
 
 TRIES: list[tuple[str, Callable[[Any], Any], str]] = [
     ("upload", lambda xp: xp.asarray([8.0], "float32"), "nvidia-smi shows who uses the GPU."),

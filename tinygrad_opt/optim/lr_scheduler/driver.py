@@ -109,7 +109,8 @@ class LRScheduler:
             f"{name}: the state to load belongs to {saved} parameter groups, this optimizer has "
             f"{groups}; build the same groups before loading.",
         )
-        foreign = sorted(_built_with(LRScheduler) & state.keys() - vars(self).keys())
+        known = _built_with(LRScheduler) | {"_schedulers"}
+        foreign = sorted(known & state.keys() - vars(self).keys())
         missing = sorted(_built_with(type(self)) & vars(self).keys() - {*state, *self.unsaved})
         demand(
             not foreign and not missing,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import warnings
 from dataclasses import asdict, dataclass
 
 from ..checkpoint import Checkpoints
@@ -165,7 +164,7 @@ def _train(
 
 
 def _checkpoints(recipe: Recipe, arguments: argparse.Namespace) -> Checkpoints | None:
-    """The folder for this run, which may become longer; ValueError where it is longer already.
+    """The folder for this run, which may become longer.
 
     Where the schedule ends with the epochs, as cosine does, another number of them is another run.
     """
@@ -173,18 +172,7 @@ def _checkpoints(recipe: Recipe, arguments: argparse.Namespace) -> Checkpoints |
         return None
     about = {key: value for key, value in recipe.meta().items() if key not in ("epochs", "device")}
     keep = 3 if arguments.keep is None else arguments.keep
-    checkpoints = Checkpoints(arguments.checkpoint, arguments.every, keep, about)
-    if arguments.resume:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # `fit` speaks of what is damaged
-            found = checkpoints.load()
-        done = 0 if found is None else -(-len(found["run"]["spent"]) // len(recipe.batches))
-        if done > recipe.epochs:
-            raise ValueError(
-                f"--epochs is {recipe.epochs}, and the run in {arguments.checkpoint} is in epoch "
-                f"{done} already. Give --epochs {done} or more, or another folder."
-            )
-    return checkpoints
+    return Checkpoints(arguments.checkpoint, arguments.every, keep, about)
 
 
 # ---- in words ---------------------------------------------------------------------------------

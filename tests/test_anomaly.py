@@ -220,7 +220,7 @@ FORWARD: dict[str, tuple[Callable[[], Any], list[str]]] = {
         ["sine_and_logarithm makes −infinity in 1 of 2", "x[0] is 0"],
     ),
     "inside of a function of the package": (
-        lambda: F.huber_loss(tg.tensor([BIG]), tg.tensor([-BIG])),
+        lambda: F.l1_loss(tg.tensor([BIG]), tg.tensor([-BIG])),
         ["subtract makes +infinity in 1 of 1 value, of", "a[0] is 3e+38; b[0] is -3e+38"],
     ),
 }

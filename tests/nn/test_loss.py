@@ -375,6 +375,29 @@ def test_the_sum_of_nothing_is_0(loss: Any) -> None:
     assert loss(reduction="sum")(nothing, nothing).item() == 0
 
 
+# ---- far from the target ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weight", [None, 3.0])
+def test_bce_of_a_sure_score_has_a_gradient_on_both_sides(weight: float | None) -> None:
+    scores = tensor([-20.0, 20.0, -20.0, 20.0], requires_grad=True)
+    w = weight and tensor([weight])
+    F.binary_cross_entropy_with_logits(
+        scores, tensor([0.0, 1.0, 1.0, 0.0]), reduction="sum", pos_weight=w
+    ).backward()
+    positive = weight or 1.0
+    np.testing.assert_allclose(
+        host(scores.grad), [2.0611537e-9, -2.0611537e-9 * positive, -positive, 1], rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("loss", [nn.HuberLoss, nn.SmoothL1Loss, nn.L1Loss])
+def test_an_infinite_distance_has_a_slope(loss: Any) -> None:
+    x = tensor([np.inf, -np.inf, 0.25], requires_grad=True)
+    loss(reduction="sum")(x, zeros(3)).backward()
+    assert x.grad.tolist()[:2] == [1, -1]
+
+
 # ---- kinks and margins --------------------------------------------------------------------------
 
 

@@ -300,6 +300,31 @@ ELEMENTWISE = [
         probability(2, 3),
         probability(2, 3),
     ),
+    each(
+        "huber_loss",
+        ops.huber_loss,
+        lambda p, t, delta: np.where(
+            abs(p - t) < delta, (p - t) ** 2 / 2, delta * abs(p - t) - delta**2 / 2
+        ),
+        wide(2, 3),
+        real(2, 3),
+        delta=0.7,
+    ),
+    each(
+        "binary_cross_entropy_with_logits",
+        ops.binary_cross_entropy_with_logits,
+        lambda z, t: (1 - t) * z + np.log1p(np.exp(-z)),
+        wide(2, 3),
+        probability(2, 3),
+    ),
+    each(
+        "binary_cross_entropy_with_logits weighted",
+        ops.binary_cross_entropy_with_logits,
+        lambda z, t, w: (1 - t) * z + (1 - t + w * t) * np.log1p(np.exp(-z)),
+        wide(2, 3),
+        probability(2, 3),
+        probability(3),
+    ),
     each("floor", ops.floor, np.floor, wide(2, 4)),
     each("ceil", ops.ceil, np.ceil, wide(2, 4)),
     each("round", ops.round, np.rint, wide(2, 4)),

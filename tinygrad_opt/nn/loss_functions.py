@@ -30,10 +30,11 @@ from .checks import (
 Function = Callable[..., Tensor]
 _where: Function = ops.where
 _log_softmax: Function = ops.log_softmax
-_log_sigmoid: Function = ops.log_sigmoid
 _cross_entropy: Function = ops.cross_entropy
 _mse_loss: Function = ops.mse_loss
+_huber_loss: Function = ops.huber_loss
 _bce: Function = ops.binary_cross_entropy
+_bce_with_logits: Function = ops.binary_cross_entropy_with_logits
 
 # ---- reducing ---------------------------------------------------------------------------------
 
@@ -72,8 +73,8 @@ def huber_loss(
     """½d² where d = |prediction − target| ≤ δ, else δ(d − ½δ) (Huber 1964)."""
     if delta <= 0:
         raise ValueError(f"huber_loss: delta is {delta}; it is a distance above 0.")
-    d = (prediction - matching("huber_loss", prediction, target)).abs()
-    return _reduce(_where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
+    target = matching("huber_loss", prediction, target)
+    return _reduce(_huber_loss(prediction, target, delta=delta), reduction)
 
 
 def smooth_l1_loss(
@@ -84,8 +85,8 @@ def smooth_l1_loss(
         raise ValueError(f"smooth_l1_loss: beta is {beta}; it is a distance, 0 or above.")
     if beta == 0:
         return l1_loss(prediction, target, reduction=reduction)
-    d = (prediction - matching("smooth_l1_loss", prediction, target)).abs()
-    return _reduce(_where(d < beta, 0.5 * d * d / beta, d - 0.5 * beta), reduction)
+    target = matching("smooth_l1_loss", prediction, target)
+    return _reduce(_huber_loss(prediction, target, delta=beta) / beta, reduction)
 
 
 # ---- classes ----------------------------------------------------------------------------------
@@ -210,10 +211,7 @@ def binary_cross_entropy_with_logits(
     check_target_shares(name, target, _BINARY)
     check_weight(name, logits, weight, "weight")
     check_weight(name, logits, pos_weight, "pos_weight")
-    log_p = _log_sigmoid(logits)
-    if pos_weight is not None:
-        log_p = log_p * ((pos_weight - 1) * target + 1)
-    losses = (1 - target) * logits - log_p
+    losses = _bce_with_logits(logits, target, pos_weight)
     return _reduce(losses if weight is None else losses * weight, reduction)
 
 

@@ -1,6 +1,6 @@
-"""What stands between the layers of a network, and one loss that treats every element alike.
+"""What stands between the layers of a network, and losses that treat every element alike.
 
-Order: smooth steps · straight pieces · smooth bends · binary cross-entropy.
+Order: smooth steps · straight pieces · smooth bends · Huber's loss · binary cross-entropy.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ __all__ = [
     "selu",
     "gelu",
     "silu",
+    "huber_loss",
     "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
 ]
 
 # ---- smooth steps -----------------------------------------------------------------------------
@@ -114,6 +116,19 @@ def silu(x):
     return x * sigmoid(x)
 
 
+# ---- Huber's loss -----------------------------------------------------------------------------
+
+
+@op(
+    lambda xp, g, y, p, t, delta=1.0: g * xp.clip(p - t, -delta, delta),
+    lambda xp, g, y, p, t, delta=1.0: -g * xp.clip(p - t, -delta, delta),
+)
+def huber_loss(xp, p, t, delta=1.0):
+    """½d² where d = |p − t| ≤ δ, else δ(d − ½δ) (Huber 1964)."""
+    d = xp.abs(p - t)
+    return xp.where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta))
+
+
 # ---- binary cross-entropy ---------------------------------------------------------------------
 
 
@@ -124,3 +139,22 @@ def silu(x):
 def binary_cross_entropy(xp, p, t):
     """−t ln p − (1 − t) ln(1 − p), each logarithm held above −100, as in PyTorch."""
     return -(t * xp.maximum(xp.log(p), -100) + (1 - t) * xp.maximum(xp.log1p(-p), -100))
+
+
+def _from_label(xp, g, y, z, t, w):
+    """g·((1 − t) σ(z) − w t σ(−z)), of which neither sigmoid is taken from 1."""
+    right = z >= 0
+    e = xp.exp(xp.where(right, -z, z))
+    t, rest = t if w is None else w * t, 1 - t
+    return g * xp.where(right, rest - t * e, rest * e - t) / (1 + e)
+
+
+@op(
+    _from_label,
+    lambda xp, g, y, z, t, w: g * (-z if w is None else (w - 1) * softplus.within(xp, -z) - z),
+    lambda xp, g, y, z, t, w: g * t * softplus.within(xp, -z),
+)
+def binary_cross_entropy_with_logits(xp, z, t, w=None):
+    """−w t ln σ(z) − (1 − t) ln σ(−z), without overflow."""
+    far = softplus.within(xp, -z)
+    return (1 - t) * z + (far if w is None else ((w - 1) * t + 1) * far)

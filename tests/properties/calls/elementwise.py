@@ -52,6 +52,11 @@ def gelu(x: Array, approximate: str) -> Array:
     return x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
+def huber(p: Array, t: Array, delta: float) -> Array:
+    d = np.abs(p - t)
+    return np.where(d <= delta, d * d / 2, delta * (d - delta / 2))
+
+
 UNARY = {
     "real": "negative exp expm1 square sin cos arctan sinh cosh tanh",
     "positive": "log log1p log2 sqrt",
@@ -120,10 +125,25 @@ ELEMENTWISE: dict[str, Strategy] = {
     "selu": formula("selu", lambda x: 1.0507009873554805 * elu(x, 1.6732632423543772)),
     "gelu": formula("gelu", gelu, approximate=st.sampled_from(["none", "tanh"])),
     "silu": formula("silu", lambda x: x * sigmoid(x)),
+    "huber_loss": calls(
+        ops.huber_loss,
+        huber,
+        "apart",
+        "between",
+        params=lambda *shapes: options({"delta": st.sampled_from([0.3, 1.0, 2.0])}),
+        exact=False,
+    ),
     "binary_cross_entropy": calls(
         ops.binary_cross_entropy,
         lambda p, t: -t * np.log(p) - (1 - t) * np.log(1 - p),
         "probability",
+        "probability",
+        exact=False,
+    ),
+    "binary_cross_entropy_with_logits": calls(
+        ops.binary_cross_entropy_with_logits,
+        lambda z, t: (1 - t) * z + np.log1p(np.exp(-z)),
+        "few",
         "probability",
         exact=False,
     ),

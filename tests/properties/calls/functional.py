@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from tests.properties.calls.elementwise import huber
 from tests.properties.calls.linalg import log_softmax, softmax
 from tests.properties.strategies import Array, Shape, Strategy, calls, one, same, shapes
 from tinygrad_opt import tensor
@@ -80,11 +81,6 @@ def multi_margin(scores: Array, labels: Array, p: int, margin: float) -> Any:
     excess = np.maximum(0, margin - at_labels(scores, labels)[:, None] + scores) ** p
     losses = np.sum(np.where(one_hot(labels, 3), 0, excess), axis=1) / 3
     return losses, np.ones_like(losses)
-
-
-def huber(p: Array, t: Array, delta: float) -> Array:
-    d = np.abs(p - t)
-    return np.where(d <= delta, d * d / 2, delta * (d - delta / 2))
 
 
 def bce(p: Array, t: Array) -> Array:

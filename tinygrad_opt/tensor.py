@@ -158,7 +158,10 @@ class Tensor(Variable):
         return self._data.item()
 
     def numpy(self) -> np.ndarray[Any, Any]:
-        """The NumPy array itself; RuntimeError in a graph, DeviceError where it is on a GPU."""
+        """The NumPy array itself, no copy: what is written into it is written here, unnoticed.
+
+        RuntimeError where it requires a gradient, DeviceError where it is on a GPU.
+        """
         if self.device.kind != "cpu":
             raise DeviceError(f"numpy: the tensor is on {self.device}. Write t.cpu().numpy().")
         if self.requires_grad:
@@ -288,7 +291,7 @@ class Tensor(Variable):
         autograd.backward(self, gradient, create_graph)
 
     def detach(self) -> Tensor:
-        """The same array without its graph; to change it, write t.detach().clone()."""
+        """The same array without its graph; to change it alone, write t.detach().clone()."""
         tensor: Tensor = wrap(self._data, self.device)
         show(tensor, self)
         return tensor

@@ -100,8 +100,8 @@ def test_a_leak_is_found() -> None:
         check_flat(repeated(keep, 100), collector=True)
 
     def cycle() -> None:
-        w.grad = (w * 2).sum()
-        w.grad.backward(create_graph=True)
+        w.grad = w * 2
+        w.grad.sum().backward(create_graph=True)
         h = w * 2
         h.name = [h]  # type: ignore[assignment]
 

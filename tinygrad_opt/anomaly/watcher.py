@@ -152,11 +152,14 @@ def judge_gradient(call: Call, values: Any) -> NoReturn:
     zero = np.isnan(values).any() and any(
         g.value.shape == values.shape and g.value[first_bad(values)] == 0 for g in call.arriving
     )
+    advice = remedies.remedy(
+        call.name, values, not finite, backward=True, is_the_users=call.is_the_users
+    )
     raise AnomalyError(
         f"{where}the gradient of {call.name}{call.wanted} has {kinds(values)}, "
         f"{OF[finite]}. {call.about_lines}"
         f"{told([*call.arriving, *call.inputs], values, call.is_elementwise)}"
-        f"{remedies.remedy(call.name, values, not finite, True, call.is_the_users)}"
+        f"{advice}"
         f"{remedies.NOT_TAKEN if zero else ''}"
     )
 

@@ -130,7 +130,6 @@ class Recipe:
         return {
             "task": self.data.name,
             "target": self.data.target_name,
-            "data": f"sha256 {self.data.fingerprint}",
             "sizes": self.sizes,
             "optimizer": self.rule,
             **self.options,

@@ -171,6 +171,7 @@ def _checkpoints(recipe: Recipe, arguments: argparse.Namespace) -> Checkpoints |
     if arguments.checkpoint is None:
         return None
     about = {key: value for key, value in recipe.meta().items() if key not in ("epochs", "device")}
+    about["data"] = f"sha256 {recipe.data.fingerprint}"
     keep = 3 if arguments.keep is None else arguments.keep
     return Checkpoints(arguments.checkpoint, arguments.every, keep, about)
 

@@ -251,6 +251,13 @@ def test_what_was_written_stays_and_what_was_damaged_goes(tmp_path: Path) -> Non
     assert tg.Checkpoints(tmp_path).load() == {"epoch": 210}
 
 
+def test_numbers_of_updates_may_become_longer(tmp_path: Path) -> None:
+    points = tg.Checkpoints(tmp_path, keep=1)
+    for updates in (99_999_999, 100_000_000):
+        assert points.save(updates, epoch=updates).exists()
+    assert points.load() == {"epoch": 100_000_000}
+
+
 def test_later_ones_of_another_run_are_not_mixed_with_its_own(tmp_path: Path) -> None:
     tg.Checkpoints(tmp_path).save(300, epoch=3)
     text = r"step-00000300\.npz is later than the 10 updates of this run\. Load it first to go on"

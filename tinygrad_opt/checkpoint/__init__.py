@@ -139,19 +139,12 @@ def _weights(thing: Any) -> Mapping[str, Any]:
 
 def _kinds(parts: Mapping[str, Any]) -> dict[str, str]:
     """What optimizers and schedulers are, whose states look alike."""
-    return {name: kind for name, part in parts.items() if (kind := _kind(part))}
-
-
-def _kind(part: Any) -> str:
-    """Its class, with those inside; "" for what neither optimizes nor schedules."""
-    if not hasattr(part, "state_dict"):
-        return ""
-    if hasattr(part, "param_groups"):
-        return kind_of(part)
-    inside = ", ".join(map(_kind, getattr(part, "_schedulers", ())))
-    return (
-        type(part).__name__ + f"({inside})" * bool(inside) if hasattr(part, "get_last_lr") else ""
-    )
+    alike = ("param_groups", "get_last_lr")
+    return {
+        name: kind_of(part)
+        for name, part in parts.items()
+        if hasattr(part, "state_dict") and any(hasattr(part, what) for what in alike)
+    }
 
 
 def _compare(path: Path, there: Any, here: dict[str, str]) -> None:

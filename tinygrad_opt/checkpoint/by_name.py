@@ -28,11 +28,16 @@ def names_in(parts: Mapping[str, Any]) -> dict[Tensor, str]:
     return names
 
 
-def kind_of(optimizer: Any) -> str:
-    """Its class, with those in and beside it."""
-    inside = optimizer.optimizers if isinstance(optimizer, MultiOptimizer) else []
-    inside = [optimizer.optimizer] if isinstance(optimizer, Wrapper) else inside
-    return type(optimizer).__name__ + f"({', '.join(map(kind_of, inside))})" * bool(inside)
+def kind_of(part: Any) -> str:
+    """The class of an optimizer or a scheduler, with those in and beside it."""
+    if isinstance(part, MultiOptimizer):
+        inside = part.optimizers
+    elif isinstance(part, Wrapper):
+        inside = [part.optimizer]
+    else:
+        inside = getattr(part, "_schedulers", [])
+    name = type(part).__name__
+    return f"{name}({', '.join(map(kind_of, inside))})" if inside else name
 
 
 def state_by_name(optimizer: Any, names: Names) -> Any:

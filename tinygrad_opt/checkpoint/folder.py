@@ -67,7 +67,7 @@ class Checkpoints:
 
         path = self.folder / f"step-{updates:08d}.{self.kind}"
         there = [one for one in self.paths() if one not in self._damaged]
-        if there and there[-1].stem > path.stem:
+        if there and _updates(there[-1]) > updates:
             raise ValueError(
                 f"Checkpoints: {there[-1]} is later than the {updates} updates of this run. Load "
                 "it first to go on from there, or name another folder."
@@ -85,9 +85,7 @@ class Checkpoints:
     def paths(self) -> list[Path]:
         """The checkpoints that are there, the newest last."""
         found = {
-            int(match[1]): path
-            for path in self.folder.iterdir()
-            if (match := NAME.fullmatch(path.name))
+            _updates(path): path for path in self.folder.iterdir() if NAME.fullmatch(path.name)
         }
         return [found[number] for number in sorted(found)]
 
@@ -137,3 +135,8 @@ class Checkpoints:
             f"{path} is of another run: {'; '.join(differ)}. Give what was given then, or another "
             "folder."
         )
+
+
+def _updates(path: Path) -> int:
+    """After how many updates it was written, by its name."""
+    return int(path.stem.removeprefix("step-"))
